@@ -1,0 +1,1 @@
+"""The rehearsal cloud: real OpenStack and Kubernetes control planes on one machine."""
