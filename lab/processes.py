@@ -65,7 +65,7 @@ def find(name: str) -> psutil.Process | None:
         process = psutil.Process(record["pid"])
         if process.create_time() == record["started"] and process.status() != psutil.STATUS_ZOMBIE:
             return process
-    except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
         pass
     return None
 
@@ -183,7 +183,9 @@ def refuse_taken_port(port: int, wanted_by: str) -> None:
 def _holder(port: int) -> str:
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            local = connection.laddr
+            listening = connection.status == psutil.CONN_LISTEN and local and local.port == port
+            if listening and connection.pid:
                 process = psutil.Process(connection.pid)
                 return f"process {process.pid} ({process.name()})"
     except (psutil.AccessDenied, psutil.NoSuchProcess):

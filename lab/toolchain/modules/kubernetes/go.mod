@@ -1,6 +1,6 @@
 module sciencegateway.lab/kubernetes
 
-go 1.26
+go 1.26.0
 
 require k8s.io/kubernetes v1.33.1 // indirect
 

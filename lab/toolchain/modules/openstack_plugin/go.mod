@@ -1,6 +1,6 @@
 module sciencegateway.lab/openstack_plugin
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/pulumi/pulumi-terraform-bridge/v3 v3.121.0

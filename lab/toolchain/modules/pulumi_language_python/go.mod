@@ -1,6 +1,6 @@
 module sciencegateway.lab/pulumi_language_python
 
-go 1.26
+go 1.26.0
 
 tool github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python
 

@@ -1,0 +1,42 @@
+# `make rehearse` and `make test` are the two commands of the README; the rest are their parts.
+.DELETE_ON_ERROR:
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+PY := $(VENV)/bin/python
+
+.PHONY: help rehearse test checks unit lab-tests format
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+rehearse: $(READY) ## Set up all that is needed and run the gateway in the rehearsal cloud
+	@$(PY) -m lab up
+	@lab/rehearse.sh
+
+test: $(READY) ## Run all checks and all tests (CI runs this)
+	@tests/run.sh
+
+checks: $(READY) ## Lint and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+unit: $(READY) ## Tests that need no lab
+	@$(VENV)/bin/pytest -q tests/unit
+
+lab-tests: $(READY) ## Tests against the lab (brings it up)
+	@$(VENV)/bin/pytest -q tests/lab
+
+format: $(READY) ## Format the code
+	@$(VENV)/bin/ruff format .
+
+.venv: $(READY) ## Make the virtual environment
+
+$(READY): requirements.txt
+	@echo "… Python packages into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@

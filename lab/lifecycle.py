@@ -1,0 +1,89 @@
+"""Bringing the lab up and down: every step may be repeated, so `up` also repairs."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from lab import kubernetes, openstack, paths, processes, progress
+from lab.errors import LabError
+from lab.toolchain import install as toolchain
+
+Action = Callable[[], None]
+
+START_SECONDS = 120.0
+"""How long a service may take to answer; generous, because a first start shares two cores with others."""
+
+
+def up() -> None:
+    """Installs what is missing, starts what does not run, and waits until everything answers.
+
+    Raises:
+        LabError: what is wrong and what to do about it.
+    """
+    with _alone(), progress.step("The rehearsal cloud is up"):
+        # Most of OpenStack's set-up waits for the network, most of the tools' for the compiler.
+        with ThreadPoolExecutor(2) as pool:
+            tools = pool.submit(_tools)
+            cloud = pool.submit(_cloud)
+            cloud.result()
+            tools.result()
+        keeper = kubernetes.service()
+        processes.start(keeper)
+        processes.wait_ready(keeper, START_SECONDS)
+
+
+def _tools() -> None:
+    with progress.step("Tools"):
+        toolchain.install()
+
+
+def _cloud() -> None:
+    with progress.step("OpenStack's packages"):
+        openstack.install()
+    with progress.step("OpenStack's configuration and databases"):
+        openstack.prepare()
+    with progress.step("OpenStack's services answer"):
+        services = openstack.services()
+        for service in services:
+            processes.start(service)
+        for service in services:
+            processes.wait_ready(service, START_SECONDS)
+    with progress.step("Catalog, project, flavors, image and network"):
+        openstack.seed()
+
+
+def down() -> None:
+    """Stops every process of the lab, the keeper first (it would restart the others), MariaDB last."""
+    with _alone(), progress.step("The rehearsal cloud is down"):
+        names = processes.known()
+        first = [name for name in names if name == kubernetes.service().name]
+        last = [name for name in names if name == openstack.DATABASE]
+        between = [name for name in names if name not in (*first, *last)]
+        for group in (first, between, last):
+            with ThreadPoolExecutor(max(1, len(group))) as pool:
+                list(pool.map(processes.stop, group))
+
+
+def reset() -> None:
+    """Stops the lab and removes its state. Tools and packages stay in the cache."""
+    down()
+    with progress.step(f"Removing {paths.STATE}"):
+        shutil.rmtree(paths.STATE, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One `up`, `down` or `reset` at a time."""
+    paths.STATE.mkdir(parents=True, exist_ok=True)
+    with (paths.STATE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(
+                "Another `python -m lab` command is at work in this checkout; wait for it."
+            ) from None
+        yield

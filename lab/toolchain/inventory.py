@@ -1,0 +1,80 @@
+"""The table of tools (``versions.toml``) as typed, closed records."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FOLDER = Path(__file__).resolve().parent
+MODULES = FOLDER / "modules"
+VERSIONS = FOLDER / "versions.toml"
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Release(_Closed):
+    """An official release: one archive (or bare program) and the publisher's checksum list."""
+
+    url: str
+    checksums: str
+    members: dict[str, str]
+    """Binary to its path in the archive; an empty path: the download is the program itself."""
+
+
+class Copy(_Closed):
+    """A script that a Go module carries and that lies beside a built binary."""
+
+    binary: str
+    folder: str
+    module: str
+    file: str
+
+
+class Module(_Closed):
+    """How to build a tool from Go modules, pinned by the go.mod and go.sum in ``modules/<folder>``."""
+
+    folder: str
+    packages: dict[str, str]
+    linker: list[str] = Field(default_factory=list)
+    generate: list[str] = Field(default_factory=list)
+    """Arguments of a first run of the built program, whose output the second build embeds."""
+    copies: list[Copy] = Field(default_factory=list)
+
+
+class Tool(_Closed):
+    """One tool of the lab, with the ways to get it."""
+
+    version: str
+    binaries: list[str]
+    version_arguments: list[str] = Field(default_factory=list)
+    beside: str | None = None
+    """For a binary that cannot say its version: the binary in the same folder that speaks for it."""
+    plugin: str | None = None
+    """Name of the Pulumi plugin, if it is one."""
+    release: Release
+    module: Module | None = None
+    lab_plugin: str | None = None
+    """The lab's own Python module for this plugin, used where no release can be had."""
+
+
+class Go(_Closed):
+    """The Go to build with."""
+
+    oldest: str
+    package: str
+
+
+class Inventory(_Closed):
+    """All of ``versions.toml``."""
+
+    go: Go
+    tools: dict[str, Tool]
+
+
+def load() -> Inventory:
+    """Reads ``versions.toml``."""
+    return Inventory.model_validate(tomllib.loads(VERSIONS.read_text()))
