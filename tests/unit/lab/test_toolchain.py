@@ -12,9 +12,11 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pulumi_openstack
 import pytest
+import requests
 
 from lab import paths
 from lab.errors import LabError
@@ -132,13 +134,13 @@ def test_unreachable_site_is_asked_once_and_gives_way_to_the_labs_own_plugin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[str] = []
-    get = releases.requests.get
+    get = requests.get
 
-    def counting_get(url: str, **options: object) -> object:
+    def counting_get(url: str, **options: Any) -> requests.Response:
         asked.append(url)
-        return get(url, **options)  # type: ignore[arg-type]
+        return get(url, **options)
 
-    monkeypatch.setattr(releases.requests, "get", counting_get)
+    monkeypatch.setattr(requests, "get", counting_get)
     nowhere = "http://127.0.0.1:9"  # the discard port: refused at once
     _use(_tool(f"{nowhere}/hello.tar.gz", f"{nowhere}/sums", lab_plugin="lab.plugins.hello"), monkeypatch)
 

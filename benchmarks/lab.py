@@ -1,0 +1,136 @@
+"""What the lab costs: time to come up, memory with one cluster, and set-up from nothing.
+
+Run from the project's root: ``.venv/bin/python -m benchmarks.lab``. It stops and starts this checkout's lab
+and brings the ``dev`` stack up if no cluster stands. ``--from-nothing`` adds the long one: a fresh clone with
+empty caches in a temporary folder, for which this checkout's lab has to be down meanwhile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lab import paths
+
+RUNS = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured figure and its target, both in the same unit; lower is better."""
+
+    name: str
+    unit: str
+    value: float
+    target: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the target holds."""
+        return self.value <= self.target
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    from_nothing: Annotated[
+        bool, typer.Option("--from-nothing", help="Also set up a fresh clone with empty caches (long).")
+    ] = False,
+) -> None:
+    """Measure the lab. Exit status 1 when a target is missed."""
+    figures = [start_time(), memory()]
+    if from_nothing:
+        figures.append(setup_time())
+    if as_json:
+        print(json.dumps([{**dataclasses.asdict(figure), "met": figure.met} for figure in figures], indent=1))
+    else:
+        table = Table("figure", "value", "target", "met")
+        for figure in figures:
+            table.add_row(
+                figure.name,
+                f"{figure.value:.1f} {figure.unit}",
+                f"≤ {figure.target:g} {figure.unit}",
+                "yes" if figure.met else "NO",
+            )
+        Console().print(table)
+    raise typer.Exit(0 if all(figure.met for figure in figures) else 1)
+
+
+def start_time() -> Figure:
+    """Seconds of ``up`` on an installed machine: the median of three, all processes stopped before each."""
+    _lab("up")
+    seconds = []
+    for _ in range(RUNS):
+        _lab("down")
+        began = time.monotonic()
+        _lab("up")
+        seconds.append(time.monotonic() - began)
+    return Figure(
+        name="up on an installed machine (median of 3)", unit="s", value=statistics.median(seconds), target=60
+    )
+
+
+def memory() -> Figure:
+    """MiB of all the lab's processes (proportional set size) with the dev stack's cluster standing."""
+    if not list(paths.CLUSTERS.glob("*/wanted.json")):
+        subprocess.run(["make", "rehearse"], check=True, cwd=paths.PROGRAM, stdout=sys.stderr)
+    answer = subprocess.run(
+        [sys.executable, "-m", "lab", "status", "--json"], check=False, capture_output=True, cwd=paths.PROGRAM
+    )
+    return Figure(
+        name="memory with one cluster",
+        unit="MiB",
+        value=json.loads(answer.stdout)["memory_mib"],
+        target=4096,
+    )
+
+
+def setup_time() -> Figure:
+    """Minutes from a fresh clone with empty caches to a lab that is up."""
+    _lab("down")
+    folder = Path(tempfile.mkdtemp(prefix="science-gateway-"))
+    try:
+        clone = folder / "clone"
+        subprocess.run(["git", "clone", "--quiet", str(paths.PROGRAM), str(clone)], check=True)
+        empty = {
+            "LAB_CACHE": str(folder / "cache"),
+            "GOCACHE": str(folder / "go-build"),
+            "GOMODCACHE": str(folder / "go-modules"),
+            "PIP_NO_CACHE_DIR": "1",
+        }
+        began = time.monotonic()
+        subprocess.run(["make", ".venv"], check=True, cwd=clone, env=_with(empty), stdout=sys.stderr)
+        lab = [".venv/bin/python", "-m", "lab"]
+        subprocess.run([*lab, "up"], check=True, cwd=clone, env=_with(empty))
+        minutes = (time.monotonic() - began) / 60
+        subprocess.run([*lab, "down"], check=True, cwd=clone, env=_with(empty))
+        # Go makes its modules read-only.
+        subprocess.run(["go", "clean", "-modcache"], check=False, env=_with(empty))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Figure(name="set-up from nothing", unit="min", value=minutes, target=30)
+
+
+def _lab(command: str) -> None:
+    subprocess.run([sys.executable, "-m", "lab", command], check=True, cwd=paths.PROGRAM)
+
+
+def _with(variables: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, **variables}
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,267 @@
+"""The whole gateway, by the real engine against the lab: up, changed as operators change it, and gone.
+
+The tests of this file run in order on one stack; each leaves it as the next one wants it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openstack.connection import Connection
+
+from lab import paths
+from tests.lab.stack import Stack, dev_settings
+
+NODE_GROUP = "openstack:containerinfra/nodeGroup:NodeGroup"
+GROUP_LABEL = "capi.stackhpc.com/node-group"
+CLUSTER = "science-test"
+
+
+@pytest.fixture(scope="module")
+def stack(lab_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The gateway, standing. Destroyed at the end even if a test failed, so that a next run starts clean."""
+    gateway = Stack("test", tmp_path_factory.mktemp("settings"), lab_environment)
+    gateway.up()
+    yield gateway
+    gateway.destroy()
+
+
+@pytest.fixture(scope="module")
+def kubectl(stack: Stack, lab_environment: dict[str, str]) -> Callable[..., str]:
+    """Runs kubectl in the gateway's cluster; returns what it printed."""
+
+    def run(*arguments: str, given: str | None = None) -> str:
+        answer = subprocess.run(
+            ["kubectl", "--context", CLUSTER, *arguments],
+            env=lab_environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    return run
+
+
+def nodes(kubectl: Callable[..., str]) -> dict[str, list[str]]:
+    """Names of the Ready nodes by node group; the control plane's are left out."""
+    found: dict[str, list[str]] = {}
+    for node in json.loads(kubectl("get", "nodes", "--output", "json"))["items"]:
+        ready = [c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready"] == ["True"]
+        group = node["metadata"]["labels"].get(GROUP_LABEL)
+        if group and ready:
+            found.setdefault(group, []).append(node["metadata"]["name"])
+    return found
+
+
+def node_groups(cloud: Connection) -> dict[str, dict[str, Any]]:
+    """The cluster's node groups, as Magnum's API shows them."""
+    groups = cloud.container_infrastructure_management.get(f"/clusters/{CLUSTER}/nodegroups")
+    assert groups.status_code == 200, groups.text
+    details = {}
+    for group in groups.json()["nodegroups"]:
+        answer = cloud.container_infrastructure_management.get(
+            f"/clusters/{CLUSTER}/nodegroups/{group['uuid']}",
+            headers={"OpenStack-API-Version": "container-infra 1.9"},
+        )
+        details[group["name"]] = answer.json()
+    return details
+
+
+def eventually(check: Callable[[], bool], seconds: float = 60) -> bool:
+    """Waits until a check holds; False if it does not within the given seconds."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1)
+    return True
+
+
+def user_pod(name: str, group: str, cpus: str) -> str:
+    """A pod that asks for a node of one group."""
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {
+                "nodeSelector": {GROUP_LABEL: group},
+                "containers": [
+                    {"name": "notebook", "image": "notebook", "resources": {"requests": {"cpu": cpus}}}
+                ],
+            },
+        }
+    )
+
+
+def test_gateway_stands(stack: Stack, kubectl: Callable[..., str], cloud: Connection) -> None:
+    groups = node_groups(cloud)
+    assert set(groups) == {"default-master", "default-worker", "low", "high"}
+    assert {name: len(found) for name, found in nodes(kubectl).items()} == {
+        "default-worker": 1,
+        "low": 1,
+        "high": 1,
+    }
+    pods = json.loads(kubectl("get", "pods", "--namespace", "jhub", "--output", "json"))["items"]
+    phases = {pod["metadata"]["labels"].get("component", "?"): pod["status"]["phase"] for pod in pods}
+    assert phases["hub"] == phases["proxy"] == "Running"
+    core = set(nodes(kubectl)["default-worker"])
+    hub_nodes = {
+        pod["spec"]["nodeName"]
+        for pod in pods
+        if pod["metadata"]["labels"].get("component") in ("hub", "proxy", "user-scheduler")
+    }
+    assert hub_nodes == core
+    # Every Kubernetes node is a server that the project pays for.
+    servers = {server.name for server in cloud.compute.servers()}
+    assert {name for found in nodes(kubectl).values() for name in found} <= servers
+
+
+def test_second_preview_is_clean(stack: Stack) -> None:
+    result = stack.pulumi("preview", "--expect-no-changes")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_preview_after_a_refresh_is_clean(stack: Stack) -> None:
+    result = stack.pulumi("preview", "--refresh", "--expect-no-changes")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_no_secret_shows_in_outputs_or_plain_state(stack: Stack, kubectl: Callable[..., str]) -> None:
+    kubeconfig = (paths.STATE / "kubeconfig").read_text()
+    texts = json.dumps(stack.outputs()) + stack.state()
+    assert "PRIVATE KEY" not in texts
+    assert "client-key-data" not in texts
+    assert "kind: Config" not in texts
+    assert "PRIVATE KEY" not in kubeconfig or (paths.STATE / "kubeconfig").stat().st_mode & 0o077 == 0
+    secret = json.loads(kubectl("get", "secret", "hub", "--namespace", "jhub", "--output", "json"))
+    for value in secret["data"].values():
+        assert value not in texts
+
+
+def test_pool_maximum_changes_one_resource_in_place(stack: Stack, cloud: Connection) -> None:
+    before = node_groups(cloud)["low"]
+    settings = dev_settings()
+    settings["config"]["gateway:pools"]["low"]["max"] = 6
+    stack.write(settings)
+
+    [(operation, kind, name)] = stack.planned()
+    assert (operation, kind) == ("update", NODE_GROUP)
+    assert name.endswith("low")
+    stack.up()
+
+    after = node_groups(cloud)["low"]
+    assert after["uuid"] == before["uuid"]
+    assert (before["max_node_count"], after["max_node_count"]) == (4, 6)
+
+
+def test_new_pool_creates_one_resource(stack: Stack, cloud: Connection, kubectl: Callable[..., str]) -> None:
+    settings = dev_settings()
+    settings["config"]["gateway:pools"]["low"]["max"] = 6
+    settings["config"]["gateway:pools"]["extra"] = {"flavor": "m3.small", "min": 1, "max": 2}
+    stack.write(settings)
+
+    [(operation, kind, name)] = stack.planned()
+    assert (operation, kind) == ("create", NODE_GROUP)
+    assert name.endswith("extra")
+    stack.up()
+
+    assert len(nodes(kubectl)["extra"]) == 1
+
+
+def test_flavor_change_replaces_one_group_and_never_the_cluster(
+    stack: Stack, cloud: Connection, kubectl: Callable[..., str]
+) -> None:
+    before = node_groups(cloud)
+    settings = dev_settings()
+    settings["config"]["gateway:pools"]["low"]["max"] = 6
+    settings["config"]["gateway:pools"]["extra"] = {"flavor": "m3.quad", "min": 1, "max": 2}
+    stack.write(settings)
+
+    planned = stack.planned()
+    assert {(kind, name.rpartition("-")[2]) for _, kind, name in planned} == {(NODE_GROUP, "extra")}
+    assert "replace" in {operation for operation, _, _ in planned}
+    stack.up()
+
+    after = node_groups(cloud)
+    assert after["extra"]["flavor_id"] == "m3.quad"
+    unchanged = {name: group["uuid"] for name, group in before.items() if name != "extra"}
+    assert {name: after[name]["uuid"] for name in unchanged} == unchanged
+    assert eventually(lambda: len(nodes(kubectl).get("extra", [])) == 1)
+
+
+def test_removed_pool_deletes_one_resource(stack: Stack, cloud: Connection) -> None:
+    stack.write(dev_settings())
+    planned = stack.planned()
+    assert {(operation, name.rpartition("-")[2]) for operation, _, name in planned} == {
+        ("delete", "extra"),
+        ("update", "low"),
+    }
+    stack.up()
+    assert set(node_groups(cloud)) == {"default-master", "default-worker", "low", "high"}
+
+
+def test_pod_without_room_gets_a_node_and_beyond_the_bound_waits_with_the_reason(
+    stack: Stack, kubectl: Callable[..., str], cloud: Connection
+) -> None:
+    """The dev stack's high pool has 1 to 2 nodes of 8 vCPUs; each of these pods needs most of one."""
+    for name in ("first", "second", "third"):
+        kubectl("apply", "--filename", "-", given=user_pod(name, "high", "6"))
+
+    def running() -> set[str]:
+        pods = json.loads(kubectl("get", "pods", "--namespace", "default", "--output", "json"))["items"]
+        return {pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"}
+
+    def reasons(pod: str) -> str:
+        events = json.loads(kubectl("get", "events", "--namespace", "default", "--output", "json"))["items"]
+        return "\n".join(
+            f"{event['reason']}: {event['message']}"
+            for event in events
+            if event["involvedObject"]["name"] == pod
+        )
+
+    assert eventually(lambda: len(running()) == 2)
+    assert len(nodes(kubectl)["high"]) == 2
+    # Jetstream2's autoscaler does not tell Magnum; a refresh must therefore plan nothing.
+    assert node_groups(cloud)["high"]["node_count"] == 1
+    [waiting] = {"first", "second", "third"} - running()
+    assert eventually(lambda: "max node group size reached" in reasons(waiting))
+    assert "NotTriggerScaleUp: pod didn't trigger scale-up" in reasons(waiting)
+    assert stack.planned() == []
+
+    kubectl("delete", "pod", "first", "second", "third", "--namespace", "default")
+    assert eventually(lambda: len(nodes(kubectl)["high"]) == 1, seconds=90)
+
+
+def test_destroy_leaves_an_empty_project_and_the_lab_up(
+    stack: Stack, cloud: Connection, lab_environment: dict[str, str], tmp_path: Path
+) -> None:
+    stack.destroy()
+
+    assert eventually(lambda: not list(cloud.compute.servers()), seconds=20)
+    assert not list(cloud.container_infrastructure_management.clusters())
+    assert not list(cloud.block_storage.volumes())
+    assert not list(cloud.network.ips())
+    assert not [port for port in cloud.network.ports() if port.project_id == cloud.current_project_id]
+    assert not [net for net in cloud.network.networks() if net.project_id == cloud.current_project_id]
+    assert not list(cloud.network.routers())
+    groups = [group.name for group in cloud.network.security_groups(project_id=cloud.current_project_id)]
+    assert groups == ["default"]
+    status = subprocess.run(
+        ["python", "-m", "lab", "status", "--json"],
+        env=lab_environment,
+        cwd=paths.PROGRAM,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(status.stdout)["up"]
