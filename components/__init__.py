@@ -1,0 +1,1 @@
+"""One component resource a file; none imports another. ``stacks.gateway`` joins them."""

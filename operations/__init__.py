@@ -1,0 +1,1 @@
+"""Actions on a running gateway. They know nothing of Pulumi."""
