@@ -41,7 +41,7 @@ def load_authority(certificate: Path, key: Path) -> Authority:
     return Authority(certificate=x509.load_pem_x509_certificate(certificate.read_bytes()), key=loaded)
 
 
-def make_authority(common_name: str, certificate: Path, key: Path) -> Authority:
+def make_authority(common_name: str, certificate: Path, key: Path) -> None:
     """Makes a self-signed CA and writes it to two PEM files (the key with mode 0600)."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = _subject(common_name)
@@ -60,7 +60,6 @@ def make_authority(common_name: str, certificate: Path, key: Path) -> Authority:
     )
     write_private(key, _pem(private))
     write_private(certificate, made.public_bytes(serialization.Encoding.PEM))
-    return Authority(certificate=made, key=private)
 
 
 def issue(

@@ -113,7 +113,10 @@ class ControlPlane:
             certificates.make_signing_key(self.pki("service-accounts.key"), self.pki("service-accounts.pub"))
         if not self.pki("etcd-client.crt").exists():
             # etcd has a CA of its own: holders of a cluster certificate must not reach its bare data.
-            etcd = certificates.make_authority("etcd", self.pki("etcd-ca.crt"), self.pki("etcd-ca.key"))
+            files = self.pki("etcd-ca.crt"), self.pki("etcd-ca.key")
+            if not files[0].exists():
+                certificates.make_authority("etcd", *files)
+            etcd = certificates.load_authority(*files)
             self._issue(etcd, "etcd", "etcd", None, (HOST, "localhost"))
             self._issue(etcd, "etcd-client", "kube-apiserver", None, ())
 

@@ -74,12 +74,14 @@ class SeenGroup(_Closed):
         addresses: its servers' addresses on the cluster's network.
         servers: how many servers it has, ready or not.
         problem: what stands in the way, in words for Magnum's status_reason.
+        failed: the problem will not go away by itself (a quota, a server in ERROR).
     """
 
     ready: bool
     addresses: list[str]
     servers: int
     problem: str | None
+    failed: bool
 
 
 class Seen(_Closed):
