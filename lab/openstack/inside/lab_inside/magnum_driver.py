@@ -177,6 +177,13 @@ def _ask(context: Any, cluster: Any) -> None:
     )
 
 
+def _mark_in_progress(cluster: Any) -> None:
+    """Repeats what the conductor has recorded: settling the last request may have overwritten it."""
+    cluster.refresh()
+    cluster.status = Status.UPDATE_IN_PROGRESS
+    cluster.save()
+
+
 def _group(group: Any, image: Any, labels: dict[str, str], cluster_labels: dict[str, str]) -> dict[str, Any]:
     is_control_plane = group.role == "master"
     minimum = maximum = None
