@@ -1,0 +1,7 @@
+"""The lab's OpenStack: real control planes from PyPI on a database from Debian, without hypervisors."""
+
+from lab.openstack.install import install
+from lab.openstack.seed import seed
+from lab.openstack.services import prepare, services
+
+__all__ = ["install", "prepare", "seed", "services"]

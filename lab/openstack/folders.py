@@ -1,0 +1,43 @@
+"""Where OpenStack's configuration, data and virtual environment are."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from pathlib import Path
+
+from lab import paths
+
+HERE = Path(__file__).resolve().parent
+
+REQUIREMENTS = HERE / "requirements.txt"
+INSIDE = HERE / "inside"
+"""The code of ours that runs inside OpenStack's processes; put on their PYTHONPATH."""
+
+ROOT = paths.STATE / "openstack"
+ETC = ROOT / "etc"
+DATA = ROOT / "data"
+"""One folder per service: images, keys, lock files."""
+
+MARIADB = ROOT / "mariadb"
+SOCKET = ROOT / "mariadb.sock"
+PASSWORDS = ROOT / "passwords.json"
+
+
+def environment() -> Path:
+    """The virtual environment of the services: one per set of pins, Python and machine."""
+    ingredients = "\n".join(
+        [
+            hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest(),
+            sys.base_prefix,
+            sys.version,
+            platform.machine(),
+        ]
+    )
+    return paths.cache() / f"openstack-{hashlib.sha256(ingredients.encode()).hexdigest()[:16]}"
+
+
+def python() -> Path:
+    """The Python of the virtual environment."""
+    return environment() / "bin" / "python"
