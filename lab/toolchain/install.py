@@ -127,8 +127,23 @@ def _link(tool: Tool, found: Origin) -> None:
         folder = paths.PULUMI_HOME / "plugins" / f"resource-{tool.plugin}-v{tool.version}"
     folder.mkdir(parents=True, exist_ok=True)
     for binary, path in found.binaries.items():
-        link = folder / binary
-        if link.is_symlink() and link.readlink() == path:
-            continue
-        link.unlink(missing_ok=True)
+        _place(folder / binary, path, symbolic=found.source == "on PATH")
+
+
+def _place(link: Path, path: Path, *, symbolic: bool) -> None:
+    """Makes a tool appear under a second name.
+
+    Pulumi looks for its language host beside itself, following symbolic links, and warns about one found on
+    PATH; so the cache's separate entries come together in one folder as hard links, or copies where the cache
+    lies on another disk.
+    """
+    if link.exists() and link.samefile(path):
+        return
+    link.unlink(missing_ok=True)
+    if symbolic:
         link.symlink_to(path)
+        return
+    try:
+        link.hardlink_to(path)
+    except OSError:
+        shutil.copy2(path, link)
