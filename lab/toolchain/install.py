@@ -137,7 +137,7 @@ def _place(link: Path, path: Path, *, symbolic: bool) -> None:
     PATH; so the cache's separate entries come together in one folder as hard links, or copies where the cache
     lies on another disk.
     """
-    if link.exists() and link.samefile(path):
+    if link.exists() and link.samefile(path) and link.is_symlink() == symbolic:
         return
     link.unlink(missing_ok=True)
     if symbolic:
