@@ -2,6 +2,6 @@
 
 from lab.openstack.install import install
 from lab.openstack.seed import seed
-from lab.openstack.services import prepare, services
+from lab.openstack.services import DATABASE, prepare, services
 
-__all__ = ["install", "prepare", "seed", "services"]
+__all__ = ["DATABASE", "install", "prepare", "seed", "services"]

@@ -134,8 +134,9 @@ def _keystone(site: Site) -> Sections:
         "fernet_tokens": {"key_repository": keys / "fernet"},
         "fernet_receipts": {"key_repository": keys / "fernet"},
         "credential": {"key_repository": keys / "credential"},
-        # The passwords are random: a slow hash would protect nothing and slow every sign-in.
-        "identity": {"password_hash_rounds": 4},
+        # The passwords are random: a slow hash would protect nothing and slow
+        # every sign-in. 72 is what that hash takes.
+        "identity": {"password_hash_rounds": 4, "max_password_length": 72},
     }
 
 
@@ -223,7 +224,7 @@ def _neutron(site: Site) -> Sections:
         "quotas": {"quota_floatingip": 10},
         "ml2": {
             "type_drivers": "flat,vxlan",
-            "tenant_network_types": "vxlan",
+            "project_network_types": "vxlan",
             "mechanism_drivers": "lab",
             "extension_drivers": "port_security",
         },

@@ -54,7 +54,7 @@ def ensure() -> None:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(finished, copy)
         copy.rename(folders.MARIADB)
-    elif (folders.MARIADB / PINS).read_text() != _pins():
+    elif (folders.MARIADB / PINS).read_text() != folders.pins():
         raise LabError(
             "This lab's databases were made for other versions of OpenStack than requirements.txt pins now. "
             "Run `python -m lab reset`, then `python -m lab up`."
@@ -97,10 +97,6 @@ def migrations(tools: Path, etc: Path) -> list[list[list[str]]]:
     ]  # fmt: skip
 
 
-def _pins() -> str:
-    return hashlib.sha256(folders.REQUIREMENTS.read_bytes()).hexdigest()
-
-
 def _made_once() -> Path:
     """The finished data folder in the cache; made if it is not there."""
     version = subprocess.run(
@@ -109,7 +105,7 @@ def _made_once() -> Path:
         text=True,
         check=True,
     ).stdout
-    ingredients = "\n".join([_pins(), version, mariadb.user()])
+    ingredients = "\n".join([folders.pins(), version, mariadb.user()])
     entry = paths.cache() / f"databases-{hashlib.sha256(ingredients.encode()).hexdigest()[:16]}"
     cached.ensure(entry, _make)
     return entry / "data"
@@ -130,7 +126,7 @@ def _make(entry: Path) -> None:
                 _create_tables(Path(scratch), socket)
             finally:
                 processes.stop(SCRATCH_SERVER, grace=60)
-    (data / PINS).write_text(_pins())
+    (data / PINS).write_text(folders.pins())
 
 
 def _initialise(data: Path) -> None:

@@ -29,13 +29,19 @@ def environment() -> Path:
     """The virtual environment of the services: one per set of pins, Python and machine."""
     ingredients = "\n".join(
         [
-            hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest(),
+            pins(),
             sys.base_prefix,
             sys.version,
             platform.machine(),
         ]
     )
     return paths.cache() / f"openstack-{hashlib.sha256(ingredients.encode()).hexdigest()[:16]}"
+
+
+def pins() -> str:
+    """The packages and versions of requirements.txt, one a line, without what does not change them."""
+    lines = REQUIREMENTS.read_text().splitlines()
+    return "\n".join(line.split()[0] for line in lines if "==" in line and not line.startswith("#"))
 
 
 def python() -> Path:

@@ -24,15 +24,8 @@ def user() -> str:
 
 
 def program(name: str) -> str:
-    """The path of one of MariaDB's programs.
-
-    Raises:
-        LabError: if it is not installed.
-    """
-    found = find_program(name)
-    if found is None:
-        raise LabError(f"MariaDB's {name} is not installed. Run `python -m lab up`.")
-    return str(found)
+    """The path of one of MariaDB's programs; where Debian has it if it is not installed yet."""
+    return str(find_program(name) or Path("/usr/sbin") / name)
 
 
 def as_root() -> list[str]:
@@ -47,16 +40,7 @@ def server(name: str, data: Path, at: Path) -> Service:
         name: of the service.
         data: the data folder, already initialised.
         at: the socket's path.
-
-    Raises:
-        LabError: if the socket's path is longer than the kernel allows.
     """
-    length = len(os.fsencode(at))
-    if length > SOCKET_PATH_LIMIT:
-        raise LabError(
-            f"The path of MariaDB's socket, {at}, has {length} bytes and may have {SOCKET_PATH_LIMIT}: "
-            "move this checkout to a shorter path."
-        )
     return Service(
         name=name,
         command=[
@@ -76,6 +60,16 @@ def server(name: str, data: Path, at: Path) -> Service:
         ],
         ready=lambda: greets(at),
     )
+
+
+def check_socket(at: Path) -> None:
+    """Raises LabError if a socket's path is longer than the kernel allows."""
+    length = len(os.fsencode(at))
+    if length > SOCKET_PATH_LIMIT:
+        raise LabError(
+            f"The path of MariaDB's socket, {at}, has {length} bytes and may have {SOCKET_PATH_LIMIT}: "
+            "move this checkout to a shorter path."
+        )
 
 
 def greets(at: Path) -> bool:

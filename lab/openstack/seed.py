@@ -12,9 +12,11 @@ from typing import Any
 import openstack.config
 import openstack.connection
 import yaml
-from keystoneauth1 import exceptions
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
 
 from lab import paths
+from lab.errors import LabError
 from lab.openstack import folders, passwords
 from lab.openstack.configuration import AUTH_URL, REGION
 
@@ -56,7 +58,20 @@ FLAVORS = [
 
 
 def seed() -> None:
-    """Fills the cloud with what is missing and writes ``clouds.yaml``; all services must answer."""
+    """Fills the cloud with what is missing and writes ``clouds.yaml``; all services must answer.
+
+    Raises:
+        LabError: if a service refuses or does not answer.
+    """
+    try:
+        _seed()
+    except (ClientException, SDKException) as error:
+        raise LabError(
+            f"OpenStack could not be filled: {error}. The services' logs are in {paths.LOG}."
+        ) from error
+
+
+def _seed() -> None:
     secret = passwords.load_or_make(folders.PASSWORDS)
     admin = connect(by_password("admin", secret.admin, "admin"))
     _users(admin, secret)
@@ -108,9 +123,7 @@ def connect(auth: dict[str, str], auth_type: str = "password") -> openstack.conn
 def _signs_in(auth: dict[str, str], auth_type: str = "password") -> bool:
     try:
         connect(auth, auth_type).authorize()
-    except openstack.exceptions.SDKException:
-        return False
-    except exceptions.ClientException:
+    except (ClientException, SDKException):
         return False
     return True
 

@@ -13,7 +13,8 @@ from lab.openstack import configuration, databases, folders, mariadb, passwords
 from lab.ports import HOST, OPENSTACK
 from lab.processes import Service, answers_http
 
-MARIADB = "mariadb"
+DATABASE = "mariadb"
+"""The name of the process that has to start before the others and stop after them."""
 
 NEEDS: dict[str, list[str]] = {
     "keystone": [],
@@ -37,8 +38,9 @@ def prepare() -> None:
     """Writes configuration, keys and passwords, and makes the databases; quick when all is there.
 
     Raises:
-        LabError: if the databases cannot be made or the password file is damaged.
+        LabError: if the databases cannot be made, the password file is damaged, or the path is too long.
     """
+    mariadb.check_socket(folders.SOCKET)
     folders.ROOT.mkdir(parents=True, exist_ok=True)
     folders.ROOT.chmod(0o700)
     databases.ensure()
@@ -71,12 +73,8 @@ def prepare() -> None:
 
 
 def services() -> list[Service]:
-    """All processes, in the order of their start.
-
-    Raises:
-        LabError: if MariaDB is not installed.
-    """
-    return [mariadb.server(MARIADB, folders.MARIADB, folders.SOCKET), *map(_service, NEEDS)]
+    """All processes, in the order of their start; known before anything is installed."""
+    return [mariadb.server(DATABASE, folders.MARIADB, folders.SOCKET), *map(_service, NEEDS)]
 
 
 def make_keys(folder: Path) -> None:
@@ -129,7 +127,6 @@ def _environment(name: str) -> dict[str, str]:
     return {
         **databases.quiet_environment(),
         "PYTHONPATH": str(folders.INSIDE),
-        "LAB_STATE": str(paths.STATE),
         f"OS_{name.upper()}_CONFIG_DIR": folder,
         "OS_NEUTRON_CONFIG_FILES": "neutron.conf",
         # The services call one another; a proxy of the user's must not come between.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+FAULTS = Path(__file__).resolve().parents[4] / ".lab" / "faults"
 
 MAGNUM_RACE = "magnum-race"
 """Magnum answers before its conductor has recorded the change, as on every real cloud."""
@@ -11,4 +12,4 @@ MAGNUM_RACE = "magnum-race"
 
 def switched_on(name: str) -> bool:
     """Is a fault's file there now? Looked up at each call."""
-    return (Path(os.environ["LAB_STATE"]) / "faults" / name).exists()
+    return (FAULTS / name).exists()
