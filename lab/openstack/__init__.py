@@ -1,7 +1,7 @@
 """The lab's OpenStack: real control planes from PyPI on a database from Debian, without hypervisors."""
 
-from lab.openstack.install import install
-from lab.openstack.seed import seed
-from lab.openstack.services import DATABASE, prepare, services
+from lab.openstack.contents import seed
+from lab.openstack.launch import DATABASE, prepare, services
+from lab.openstack.packages import install
 
 __all__ = ["DATABASE", "install", "prepare", "seed", "services"]
