@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
+import time
 from typing import Any
 
 import openstack
 import requests
 from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
 from openstack.proxy import Proxy
 
 from lab import paths
@@ -63,20 +66,29 @@ class Cloud:
     """The connection to OpenStack as the user who runs the clusters' nodes."""
 
     def __init__(self) -> None:
-        # The keeper speaks plain JSON through the SDK's adapters: they know the catalog and the token.
-        config = openstack.config.OpenStackConfig(config_files=[str(paths.CLOUDS_YAML)], load_envvars=False)
-        connection = openstack.connection.Connection(config=config.get_one(cloud=CLOUD))
-        self._compute: Proxy = connection.compute
-        self._network: Proxy = connection.network
-        self._volume: Proxy = connection.block_storage
         self._flavors: dict[str, Flavor] = {}
+        self._servers: list[Server] = []
+        self._servers_at = float("-inf")
+
+    @functools.cached_property
+    def _connection(self) -> openstack.connection.Connection:
+        # Made at the first question: the keeper may start before OpenStack answers.
+        config = openstack.config.OpenStackConfig(config_files=[str(paths.CLOUDS_YAML)], load_envvars=False)
+        return openstack.connection.Connection(config=config.get_one(cloud=CLOUD))
 
     # Servers ----------------------------------------------------------------------------------------
 
-    def servers(self) -> list[Server]:
-        """All servers of all clusters."""
-        found = _call(self._compute, "GET", "/servers/detail")["servers"]
-        return [_server(item) for item in found if CLUSTER_KEY in item["metadata"]]
+    def servers(self, max_age: float) -> list[Server]:
+        """All servers of all clusters.
+
+        Args:
+            max_age: seconds; an older answer is asked for again, and so is one from before a change.
+        """
+        if time.monotonic() - self._servers_at > max_age:
+            found = self._call("compute", "GET", "/servers/detail")["servers"]
+            self._servers = [_server(item) for item in found if CLUSTER_KEY in item["metadata"]]
+            self._servers_at = time.monotonic()
+        return self._servers
 
     def flavor(self, name_or_id: str) -> Flavor:
         """A flavor by name or id.
@@ -85,7 +97,7 @@ class Cloud:
             CloudError: if there is none.
         """
         if name_or_id not in self._flavors:
-            for item in _call(self._compute, "GET", "/flavors/detail")["flavors"]:
+            for item in self._call("compute", "GET", "/flavors/detail")["flavors"]:
                 flavor = Flavor(
                     id=item["id"],
                     name=item["name"],
@@ -109,23 +121,25 @@ class Cloud:
             "networks": [{"uuid": network}],
             "metadata": {CLUSTER_KEY: cluster, GROUP_KEY: group, REVISION_KEY: revision},
         }
-        _call(self._compute, "POST", "/servers", json={"server": body})
+        self._servers_at = float("-inf")
+        self._call("compute", "POST", "/servers", json={"server": body})
 
     def delete_server(self, identifier: str) -> None:
         """Deletes a server with its ports; one that is gone is fine."""
-        _delete(self._compute, f"/servers/{identifier}")
+        self._servers_at = float("-inf")
+        self._delete("compute", f"/servers/{identifier}")
 
     # Volumes ----------------------------------------------------------------------------------------
 
     def volume_named(self, name: str) -> dict[str, Any] | None:
         """A volume by name, or None."""
-        found = _call(self._volume, "GET", "/volumes/detail", params={"name": name})["volumes"]
+        found = self._call("block_storage", "GET", "/volumes/detail", params={"name": name})["volumes"]
         return found[0] if found else None
 
     def volume(self, identifier: str) -> dict[str, Any] | None:
         """A volume by id, or None."""
         try:
-            found: dict[str, Any] = _call(self._volume, "GET", f"/volumes/{identifier}")["volume"]
+            found: dict[str, Any] = self._call("block_storage", "GET", f"/volumes/{identifier}")["volume"]
         except CloudError as error:
             if error.status == 404:
                 return None
@@ -135,37 +149,37 @@ class Cloud:
     def create_volume(self, name: str, gibibytes: int, description: str, metadata: dict[str, str]) -> None:
         """Asks for an empty volume."""
         body = {"name": name, "size": gibibytes, "description": description, "metadata": metadata}
-        _call(self._volume, "POST", "/volumes", json={"volume": body})
+        self._call("block_storage", "POST", "/volumes", json={"volume": body})
 
     def extend_volume(self, identifier: str, gibibytes: int) -> None:
         """Asks for a larger volume."""
         body = {"os-extend": {"new_size": gibibytes}}
-        _call(self._volume, "POST", f"/volumes/{identifier}/action", json=body)
+        self._call("block_storage", "POST", f"/volumes/{identifier}/action", json=body)
 
     def delete_volume(self, identifier: str) -> None:
         """Deletes a volume; one that is gone is fine."""
-        _delete(self._volume, f"/volumes/{identifier}")
+        self._delete("block_storage", f"/volumes/{identifier}")
 
     # Addresses --------------------------------------------------------------------------------------
 
     def ports(self, **filters: str) -> list[dict[str, Any]]:
         """The project's ports that match."""
-        found: list[dict[str, Any]] = _call(self._network, "GET", "/ports", params=filters)["ports"]
+        found: list[dict[str, Any]] = self._call("network", "GET", "/ports", params=filters)["ports"]
         return found
 
     def create_port(self, name: str, network: str, description: str) -> dict[str, Any]:
         """Makes a port on a network."""
         body = {"name": name, "network_id": network, "description": description}
-        port: dict[str, Any] = _call(self._network, "POST", "/ports", json={"port": body})["port"]
+        port: dict[str, Any] = self._call("network", "POST", "/ports", json={"port": body})["port"]
         return port
 
     def delete_port(self, identifier: str) -> None:
         """Deletes a port; one that is gone is fine."""
-        _delete(self._network, f"/ports/{identifier}")
+        self._delete("network", f"/ports/{identifier}")
 
     def floating_ips(self, **filters: str) -> list[dict[str, Any]]:
         """The project's floating addresses that match."""
-        found: list[dict[str, Any]] = _call(self._network, "GET", "/floatingips", params=filters)[
+        found: list[dict[str, Any]] = self._call("network", "GET", "/floatingips", params=filters)[
             "floatingips"
         ]
         return found
@@ -173,7 +187,7 @@ class Cloud:
     def create_floating_ip(self, network: str, port: str, description: str) -> dict[str, Any]:
         """Allocates an address from an external network for a port."""
         body = {"floating_network_id": network, "port_id": port, "description": description}
-        made: dict[str, Any] = _call(self._network, "POST", "/floatingips", json={"floatingip": body})[
+        made: dict[str, Any] = self._call("network", "POST", "/floatingips", json={"floatingip": body})[
             "floatingip"
         ]
         return made
@@ -181,11 +195,29 @@ class Cloud:
     def associate_floating_ip(self, identifier: str, port: str | None) -> None:
         """Gives an address to a port, or with None takes it away from the port it has."""
         body = {"floatingip": {"port_id": port}}
-        _call(self._network, "PUT", f"/floatingips/{identifier}", json=body)
+        self._call("network", "PUT", f"/floatingips/{identifier}", json=body)
 
     def delete_floating_ip(self, identifier: str) -> None:
         """Gives an address back; one that is gone is fine."""
-        _delete(self._network, f"/floatingips/{identifier}")
+        self._delete("network", f"/floatingips/{identifier}")
+
+    def _delete(self, service: str, path: str) -> None:
+        try:
+            self._call(service, "DELETE", path)
+        except CloudError as error:
+            if error.status != 404:
+                raise
+
+    def _call(self, service: str, method: str, path: str, **arguments: Any) -> Any:
+        # Plain JSON through the SDK's adapters, which know the catalog and renew the token.
+        try:
+            adapter: Proxy = getattr(self._connection, service)
+            answer = adapter.request(path, method, raise_exc=False, timeout=60, **arguments)
+        except (ClientException, SDKException, requests.RequestException) as error:
+            raise CloudError(0, f"OpenStack's {service} service does not answer: {error}") from error
+        if answer.status_code >= 400:
+            raise CloudError(answer.status_code, _reason(answer))
+        return answer.json() if answer.content else {}
 
 
 def _server(item: dict[str, Any]) -> Server:
@@ -216,24 +248,6 @@ def _server(item: dict[str, Any]) -> Server:
 def _time(text: str) -> datetime.datetime:
     # Nova writes UTC, some fields with a Z and some without.
     return datetime.datetime.fromisoformat(text.rstrip("Z")).replace(tzinfo=datetime.UTC)
-
-
-def _delete(adapter: Proxy, path: str) -> None:
-    try:
-        _call(adapter, "DELETE", path)
-    except CloudError as error:
-        if error.status != 404:
-            raise
-
-
-def _call(adapter: Proxy, method: str, path: str, **arguments: Any) -> Any:
-    try:
-        answer = adapter.request(path, method, raise_exc=False, timeout=60, **arguments)
-    except (ClientException, requests.RequestException) as error:
-        raise CloudError(0, f"{adapter.service_type} does not answer: {error}") from error
-    if answer.status_code >= 400:
-        raise CloudError(answer.status_code, _reason(answer))
-    return answer.json() if answer.content else {}
 
 
 def _reason(answer: requests.Response) -> str:

@@ -184,10 +184,14 @@ class ControlPlane:
         for service in clients:
             processes.start(service)
 
-    def stop(self) -> None:
-        """Stops its processes, the ones that need the others first."""
+    def stop(self, grace: float = 10.0) -> None:
+        """Stops its processes, the ones that need the others first.
+
+        Args:
+            grace: seconds that each gets to end by itself.
+        """
         for part in STOP_ORDER:
-            processes.stop(f"{self.name}-{part}")
+            processes.stop(f"{self.name}-{part}", grace)
 
     def _issue(
         self,

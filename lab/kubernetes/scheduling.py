@@ -154,7 +154,8 @@ def _meets_term(term: Mapping[str, Any], place: Place) -> bool:
 
 
 def _meets(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    operator, values = expression["operator"], expression.get("values") or []
+    operator: str = expression["operator"]
+    values: list[str] = expression.get("values") or []
     value = labels.get(expression["key"])
     if operator in ("Exists", "DoesNotExist"):
         return (value is not None) == (operator == "Exists")
