@@ -146,7 +146,7 @@ class ControlPlane:
                     },
                 }
             ],
-            "contexts": [{"name": context, "context": {"cluster": self.name, "user": f"{context}-{client}"}}],
+            "contexts": [{"name": context, "context": {"cluster": context, "user": f"{context}-{client}"}}],
             "current-context": context,
         }
 
