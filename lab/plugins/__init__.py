@@ -1,0 +1,1 @@
+"""The lab's own Pulumi plugins, used where the published ones cannot be downloaded."""

@@ -1,0 +1,67 @@
+"""Runs a plugin: serves the engine that started it, and ends when that engine does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent import futures
+
+import grpc
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from lab.plugins.children import GRACE, Children
+from lab.plugins.engine import Engine
+from lab.plugins.provider import Cancellation, Provider
+from lab.plugins.servicer import Servicer
+
+Maker = Callable[[Engine, Cancellation, Children], Provider]
+
+_MESSAGE_LIMIT = 400 * 1024 * 1024
+"""Bytes; the engine's own limit."""
+
+_THREADS = 256
+"""More than resources are ever worked on at once, so that an interrupt finds a free one."""
+
+
+def main(arguments: Sequence[str], make: Maker) -> None:
+    """Serves until the engine ends.
+
+    Args:
+        arguments: the command line as the engine wrote it: flags, and the engine's own address.
+        make: makes the provider.
+    """
+    addresses = [argument for argument in arguments if not argument.startswith("-")]
+    if not addresses:
+        sys.exit("This is a Pulumi plugin: `pulumi` starts it and tells it its own address.")
+    # The engine answers Ctrl-C by asking for cancellation; the signal itself is not for us. It is not
+    # ignored, because programs started from here would inherit that and could not be interrupted.
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    cancellation = Cancellation()
+    children = Children(cancellation)
+    provider = make(Engine(addresses[0]), cancellation, children)
+    server = grpc.server(
+        futures.ThreadPoolExecutor(_THREADS),
+        options=[
+            ("grpc.max_receive_message_length", _MESSAGE_LIMIT),
+            ("grpc.max_send_message_length", _MESSAGE_LIMIT),
+        ],
+    )
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, cancellation), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    threading.Thread(target=_end_with_parent, args=(cancellation, children), daemon=True).start()
+    print(port, flush=True)
+    server.wait_for_termination()
+
+
+def _end_with_parent(cancellation: Cancellation, children: Children) -> None:
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
+    cancellation.cancel()
+    children.wait_none(GRACE + 5)
+    os._exit(1)
