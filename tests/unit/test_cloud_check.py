@@ -1,0 +1,77 @@
+"""Credentials that cannot work are told in one sentence; what a cloud has is for tests/lab."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from stacks.cloud_check import CloudError, connect
+from stacks.settings import Cloud
+
+VARIABLES = (
+    "OS_AUTH_URL",
+    "OS_CLOUD",
+    "OS_CLIENT_CONFIG_FILE",
+    "OS_USERNAME",
+    "OS_PASSWORD",
+    "OS_PROJECT_NAME",
+)
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No credentials in the surroundings; the folder is for a clouds.yaml."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(cloud: Cloud) -> str:
+    with pytest.raises(CloudError) as refusal:
+        connect(cloud)
+    text = str(refusal.value)
+    assert "\n" not in text
+    assert text.endswith(".")
+    return text
+
+
+def write_cloud(folder: Path, port: int) -> None:
+    (folder / "clouds.yaml").write_text(
+        f"""clouds:
+  mine:
+    auth_type: v3applicationcredential
+    auth:
+      auth_url: http://127.0.0.1:{port}/v3
+      application_credential_id: an-id
+      application_credential_secret: a-hidden-secret
+"""
+    )
+
+
+def test_no_credentials() -> None:
+    assert "OS_AUTH_URL is not set" in refused(Cloud(name=None))
+
+
+def test_unknown_cloud() -> None:
+    assert "gateway:cloud.name = js2" in refused(Cloud(name="js2"))
+
+
+def test_two_sets_of_credentials(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cloud(bare, 1)
+    monkeypatch.setenv("OS_AUTH_URL", "http://127.0.0.1:1/v3")
+    assert "OS_AUTH_URL is set too" in refused(Cloud(name="mine"))
+
+
+def test_unreachable_cloud(bare: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    write_cloud(bare, port)
+    text = refused(Cloud(name="mine"))
+    assert f"does not answer at http://127.0.0.1:{port}/v3" in text
+    assert "a-hidden-secret" not in text
