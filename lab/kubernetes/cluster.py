@@ -97,7 +97,8 @@ class Cluster:
         etcd, apiserver, *clients = plane.services()
         for service in (etcd, apiserver):
             self._keep_process(service)
-        if self._has_answered or self._answers(plane):
+        # Started before the API server answers, they would wait for it at ever longer intervals.
+        if self._answers(plane):
             for service in clients:
                 self._keep_process(service)
 
@@ -239,7 +240,8 @@ class Cluster:
         if self._folder.slot() is not None and any(self._running()):
             self._log.info("removing %s", wanted.name)
             self.stop()
-            self._folder.control_plane().stop(grace=2.0)
+            # Its data goes anyway, so nothing has to be put in order first.
+            self._folder.control_plane().stop(grace=0.2)
         servers = self._servers(0.0)
         for server in servers:
             if not server.is_going:
