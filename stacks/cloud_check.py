@@ -66,10 +66,11 @@ def connect(cloud: Cloud) -> Connection:
             cloud=cloud.name or os.environ.get("OS_CLOUD"), region_name=cloud.region, api_timeout=SECONDS
         )
         connection.authorize()
-    except openstack.exceptions.ConfigException:
+    except openstack.exceptions.ConfigException as error:
+        reason = str(error).splitlines()[0].rstrip(".")
         raise CloudError(
-            f"{key_path('cloud', 'name')} = {cloud.name}: no usable entry in clouds.yaml; "
-            "the file is looked for at OS_CLIENT_CONFIG_FILE, beside the program, and in ~/.config/openstack."
+            f"{key_path('cloud')} cannot be used: {reason}; clouds.yaml is looked for at "
+            "OS_CLIENT_CONFIG_FILE, beside the program, and in ~/.config/openstack."
         ) from None
     except (keystoneauth1.exceptions.HttpError, openstack.exceptions.HttpException):
         raise CloudError(
@@ -94,22 +95,18 @@ def survey(connection: Connection, settings: Settings) -> CloudFacts:
     try:
         template_id = look.template(settings.cluster.template)
         look.flavors(_named_flavors(settings), settings)
-        external = look.network(key_path("cloud", "external_network"), settings.cloud.external_network)
+        external = look.external_network(settings.cloud.external_network)
         existing = None
         if settings.network.existing is not None:
-            existing = look.network(key_path("network", "existing"), settings.network.existing)
+            existing = look.existing_network(settings.network.existing)
         if settings.cluster.keypair is not None:
             look.keypair(settings.cluster.keypair)
+    except keystoneauth1.exceptions.ConnectFailure as error:
+        what = str(error).partition(": ")[0]
+        raise CloudError(f"A service of the cloud does not answer ({what}); try again later.") from None
     except (keystoneauth1.exceptions.ClientException, openstack.exceptions.SDKException) as error:
-        raise CloudError(f"The cloud failed to answer: {str(error).splitlines()[0]}") from None
-    if existing is not None and not existing.subnet_ids:
-        problems.append(
-            Problem(
-                path=key_path("network", "existing"),
-                value=settings.network.existing,
-                message="is a network without a subnet; name another, or create one with network.cidr",
-            )
-        )
+        what = str(error).splitlines()[0]
+        raise CloudError(f"The cloud failed to answer a question ({what}); try again later.") from None
     if problems or template_id is None or external is None:
         raise SettingsError(problems)
     return CloudFacts(
@@ -143,7 +140,8 @@ class _Look:
             self._miss(path, name, f"is not a cluster template of this cloud; it has {_listed(names)}")
             return None
         self._image(path, name, str(template.image_id))
-        return str(template.id)
+        # Asked for by name, its id is the name; a cluster must hold what never changes.
+        return str(template.uuid)
 
     def _image(self, path: str, template: str, image: str) -> None:
         glance = self._connection.image
@@ -174,18 +172,32 @@ class _Look:
                     f"settings count on; tell its size in {key_path('flavors', name)}",
                 )
 
-    def network(self, path: str, name: str) -> Any | None:
+    def external_network(self, name: str) -> Any | None:
+        neutron = self._connection.network
+        network = neutron.find_network(name, ignore_missing=True, is_router_external=True)
+        if network is None:
+            names = sorted(str(each.name) for each in neutron.networks(is_router_external=True))
+            message = f"is not an external network of this cloud; it has {_listed(names)}"
+            self._miss(key_path("cloud", "external_network"), name, message)
+        return network
+
+    def existing_network(self, name: str) -> Any | None:
+        path = key_path("network", "existing")
+        neutron = self._connection.network
         try:
-            network = self._connection.network.find_network(name, ignore_missing=True)
+            network = neutron.find_network(name, ignore_missing=True)
         except openstack.exceptions.DuplicateResource:
             self._miss(path, name, "is the name of several networks; give the id of one")
             return None
         if network is None:
-            names = sorted(str(each.name) for each in self._connection.network.networks())
+            names = sorted(str(each.name) for each in neutron.networks())
             cure = f"it has {_listed(names)}"
             if name == "auto_allocated_network":
                 cure = "make it with `openstack network auto allocated topology create --or-show`"
             self._miss(path, name, f"is not a network of this cloud; {cure}")
+        elif not network.subnet_ids:
+            self._miss(path, name, "has no subnet; name another network, or create one with network.cidr")
+            return None
         return network
 
     def keypair(self, name: str) -> None:

@@ -40,11 +40,12 @@ def refused(cloud: Cloud) -> str:
     return text
 
 
-def write_cloud(folder: Path, port: int) -> None:
+def write_cloud(folder: Path, port: int, region: str = "") -> None:
     (folder / "clouds.yaml").write_text(
         f"""clouds:
   mine:
     auth_type: v3applicationcredential
+    {region}
     auth:
       auth_url: http://127.0.0.1:{port}/v3
       application_credential_id: an-id
@@ -58,7 +59,12 @@ def test_no_credentials() -> None:
 
 
 def test_unknown_cloud() -> None:
-    assert "gateway:cloud.name = js2" in refused(Cloud(name="js2"))
+    assert "gateway:cloud cannot be used: Cloud js2 was not found" in refused(Cloud(name="js2"))
+
+
+def test_unknown_region(bare: Path) -> None:
+    write_cloud(bare, 1, region="region_name: RegionOne")
+    assert "Region Elsewhere is not a valid region" in refused(Cloud(name="mine", region="Elsewhere"))
 
 
 def test_two_sets_of_credentials(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
