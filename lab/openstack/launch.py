@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import json
 import secrets
 import uuid
 from pathlib import Path
 
-from lab import paths
+from lab import paths, processes
 from lab.openstack import configuration, databases, folders, mariadb, passwords
 from lab.ports import HOST, OPENSTACK
 from lab.processes import Service, answers_http
@@ -41,6 +42,10 @@ def prepare() -> None:
         LabError: if the databases cannot be made, the password file is damaged, or the path is too long.
     """
     mariadb.check_socket(folders.SOCKET)
+    if processes.find(DATABASE) is None:
+        # Whoever outlived the database lost what it was writing; it settles that when it starts.
+        with concurrent.futures.ThreadPoolExecutor(len(NEEDS)) as pool:
+            list(pool.map(processes.stop, NEEDS))
     folders.ROOT.mkdir(parents=True, exist_ok=True)
     folders.ROOT.chmod(0o700)
     databases.ensure()

@@ -16,7 +16,7 @@ from cinder.wsgi.api import application
 
 # isort: split
 
-from cinder import service
+from cinder import context, objects, service
 from oslo_config import cfg
 
 __all__ = ["application", "start"]
@@ -46,3 +46,12 @@ def start() -> None:
     for each in (volume, scheduler):
         each.start()
         each.report_state()
+    _settle_interrupted()
+
+
+def _settle_interrupted() -> None:
+    """Gives up volumes whose creation a kill ended before they had a place; nobody remembers them."""
+    for volume in objects.VolumeList.get_all(context.get_admin_context(), filters={"status": "creating"}):
+        if volume.host is None:
+            volume.status = "error"
+            volume.save()

@@ -16,7 +16,7 @@ from nova.conductor import rpcapi as conductor_rpcapi
 from nova.objects import host_mapping
 from nova.scheduler import rpcapi as scheduler_rpcapi
 
-from lab_inside import nova_hypervisor
+from lab_inside import nova_hypervisor, nova_recovery
 
 __all__ = ["application", "start"]
 
@@ -36,10 +36,13 @@ def start() -> None:
         ("nova-scheduler", scheduler_rpcapi.RPC_TOPIC, None),
         ("nova-compute", compute_rpcapi.RPC_TOPIC, compute_rpcapi.RPC_TOPIC_ALT),
     )
+    services: dict[str, service.Service] = {}
     for binary, topic, alternative in topics:
         started = service.Service.create(binary=binary, topic=topic, topic_alt=alternative)
         started.start()
         # Counted as alive from now on rather than from its first report, some seconds later.
         started.service_ref.report_count += 1
         started.service_ref.save()
+        services[binary] = started
     host_mapping.discover_hosts(context.get_admin_context())
+    nova_recovery.settle(services["nova-conductor"].manager.compute_task_mgr)
