@@ -96,13 +96,13 @@ class Cluster:
     def _keep_processes(self, plane: ControlPlane) -> None:
         etcd, apiserver, *clients = plane.services()
         for service in (etcd, apiserver):
-            self._keep_process(service)
+            self._keep_process(service, processes.start)
         # Started before the API server answers, they would wait for it at ever longer intervals.
         if self._answers(plane):
             for service in clients:
-                self._keep_process(service)
+                self._keep_process(service, plane.start_client)
 
-    def _keep_process(self, service: processes.Service) -> None:
+    def _keep_process(self, service: processes.Service, start: Callable[[processes.Service], bool]) -> None:
         if processes.find(service.name):
             return
         count, last = self._starts.get(service.name, (0, float("-inf")))
@@ -112,7 +112,7 @@ class Cluster:
             return
         self._starts[service.name] = (count + 1 if now - last < 60 else 1, now)
         self._log.info("starting %s", service.name)
-        processes.start(service)
+        start(service)
 
     def _answers(self, plane: ControlPlane) -> bool:
         return self._parts.site.api.is_ready() if self._parts else plane.answers()

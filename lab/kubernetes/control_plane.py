@@ -47,6 +47,8 @@ SERVING_NAMES = (
 LEASE_SECONDS = 60
 """How long a node may miss its heartbeat before it counts as lost."""
 
+NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+
 STAGES = Path(__file__).parent / "stages"
 
 OFF = (
@@ -156,15 +158,38 @@ class ControlPlane:
 
     def answers(self) -> bool:
         """Does the API server say that it is ready?"""
-        # A certificate that is not the CA's, or none at all, is as bad as no answer.
         try:
-            trusted = ssl.create_default_context(cafile=str(self.pki("ca.crt")))
-            connection = http.client.HTTPSConnection(HOST, self.ports.apiserver, timeout=2, context=trusted)
-            with contextlib.closing(connection):
-                connection.request("GET", "/readyz")
-                return connection.getresponse().status == 200
+            return self._request("GET", "/readyz") == 200
         except (OSError, http.client.HTTPException):
+            # A certificate that is not the CA's, or none at all, is as bad as no answer.
             return False
+
+    def start_client(self, service: Service) -> bool:
+        """Starts one of the processes that need the API server, once that answers.
+
+        A KWOK that was killed still holds its nodes' leases; the next one would leave those nodes
+        alone until they expire, so they go first.
+
+        Returns:
+            True if it was started, False if it was running.
+
+        Raises:
+            LabError: if a port of its own is taken or the API server fails meanwhile.
+        """
+        if service.name == f"{self.name}-kwok" and processes.find(service.name) is None:
+            try:
+                self._request("DELETE", NODE_LEASES)
+            except (OSError, http.client.HTTPException) as error:
+                raise LabError(f"{self.name}-apiserver stopped answering: {error}") from error
+        return processes.start(service)
+
+    def _request(self, method: str, path: str) -> int:
+        trusted = ssl.create_default_context(cafile=str(self.pki("ca.crt")))
+        trusted.load_cert_chain(self.pki("admin.crt"), self.pki("admin.key"))
+        connection = http.client.HTTPSConnection(HOST, self.ports.apiserver, timeout=5, context=trusted)
+        with contextlib.closing(connection):
+            connection.request(method, path)
+            return connection.getresponse().status
 
     def start(self, timeout: float = 60.0) -> None:
         """Starts what does not run and waits until the API server is ready.
@@ -182,7 +207,7 @@ class ControlPlane:
         processes.start(apiserver)
         processes.wait_ready(apiserver, deadline - time.monotonic())
         for service in clients:
-            processes.start(service)
+            self.start_client(service)
 
     def stop(self, grace: float = 10.0) -> None:
         """Stops its processes, the ones that need the others first.
