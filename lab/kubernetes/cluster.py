@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 
 from lab import processes
 from lab.errors import LabError
-from lab.kubernetes import node_plan, nodes
+from lab.kubernetes import node_plan
 from lab.kubernetes.api import ApiError
 from lab.kubernetes.cloud import Cloud, CloudError, Server
 from lab.kubernetes.control_plane import VERSION, ControlPlane
 from lab.kubernetes.delays import Delays
 from lab.kubernetes.folders import Folder, Seen, SeenGroup, Wanted
 from lab.kubernetes.load_balancers import LoadBalancers, port_prefix
+from lab.kubernetes.node_objects import is_ready
 from lab.kubernetes.nodes import Nodes
 from lab.kubernetes.scaling import Autoscaler
 from lab.kubernetes.site import Site
@@ -175,7 +176,7 @@ class Cluster:
         self._is_settled = all(group.ready for group in groups.values())
         health = {"api": "ok"}
         for node in parts.site.nodes.objects():
-            health[f"{node['metadata']['name']}.Ready"] = str(nodes.is_ready(node))
+            health[f"{node['metadata']['name']}.Ready"] = str(is_ready(node))
         self._folder.report(
             Seen(
                 generation=wanted.generation,

@@ -16,23 +16,15 @@ from typing import Any
 
 import yaml
 
-from lab import paths, processes
+from lab import processes
 from lab.errors import LabError
-from lab.kubernetes import certificates
+from lab.kubernetes import certificates, programs
 from lab.kubernetes.certificates import write_private
 from lab.ports import HOST, ClusterPorts
 from lab.processes import Service
 
 VERSION = "v1.33.1"
 """The Kubernetes that the lab's toolchain builds."""
-
-SERVICE_RANGE = "172.24.0.0/13"
-"""Jetstream2's range of cluster addresses, so that addresses pinned for it work here."""
-
-POD_RANGE = "172.16.0.1/13"
-
-ADVERTISED = "192.0.2.1"
-"""The API server will not advertise loopback. Nothing runs in the pods, so nobody dials this address."""
 
 SERVING_NAMES = (
     HOST,
@@ -44,22 +36,7 @@ SERVING_NAMES = (
     "kubernetes.default.svc.cluster.local",
 )
 
-LEASE_SECONDS = 60
-"""How long a node may miss its heartbeat before it counts as lost."""
-
 NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-
-STAGES = Path(__file__).parent / "stages"
-
-OFF = (
-    "node-ipam-controller",
-    "cloud-node-lifecycle-controller",
-    "node-route-controller",
-    "service-lb-controller",
-    "persistentvolume-attach-detach-controller",
-    "persistentvolume-expander-controller",
-)
-"""Controllers without work here: the keeper stands in for cloud controllers and storage sidecars."""
 
 CLIENTS = {
     "admin": ("admin", "system:masters"),
@@ -154,7 +131,7 @@ class ControlPlane:
 
     def services(self) -> list[Service]:
         """The processes, in the order in which they are started."""
-        return [self._etcd(), self._apiserver(), self._controller_manager(), self._scheduler(), self._kwok()]
+        return programs.services(self)
 
     def answers(self) -> bool:
         """Does the API server say that it is ready?"""
@@ -236,139 +213,6 @@ class ControlPlane:
                 organization=group,
                 addresses=addresses,
             )
-
-    def _service(
-        self, part: str, program: str, arguments: list[str], port: int | None, memory: int
-    ) -> Service:
-        return Service(
-            name=f"{self.name}-{part}",
-            command=[str(paths.BIN / program), *arguments],
-            # Go keeps up to twice what is in use; these limits trade some CPU for a third of the memory.
-            environment={"GOGC": "50", "GOMEMLIMIT": f"{memory}MiB", "GOMAXPROCS": "2"},
-            ports=[port] if port else [],
-            ready=self.answers if part == "apiserver" else None,
-            directory=self.directory,
-        )
-
-    def _etcd(self) -> Service:
-        client = f"https://{HOST}:{self.ports.etcd_client}"
-        peer = f"https://{HOST}:{self.ports.etcd_peer}"
-        return self._service(
-            "etcd",
-            "etcd",
-            [
-                f"--data-dir={self.directory / 'etcd'}",
-                f"--listen-client-urls={client}",
-                f"--advertise-client-urls={client}",
-                f"--listen-peer-urls={peer}",
-                f"--initial-advertise-peer-urls={peer}",
-                f"--initial-cluster=default={peer}",
-                "--client-cert-auth",
-                f"--trusted-ca-file={self.pki('etcd-ca.crt')}",
-                f"--cert-file={self.pki('etcd.crt')}",
-                f"--key-file={self.pki('etcd.key')}",
-                "--peer-client-cert-auth",
-                f"--peer-trusted-ca-file={self.pki('etcd-ca.crt')}",
-                f"--peer-cert-file={self.pki('etcd.crt')}",
-                f"--peer-key-file={self.pki('etcd.key')}",
-                # Every commit is still written to the file before it is answered, so that a killed
-                # process loses nothing; only a machine that loses power could.
-                "--unsafe-no-fsync",
-                "--snapshot-count=10000",
-                "--log-level=warn",
-            ],
-            self.ports.etcd_client,
-            96,
-        )
-
-    def _apiserver(self) -> Service:
-        return self._service(
-            "apiserver",
-            "kube-apiserver",
-            [
-                f"--bind-address={HOST}",
-                f"--secure-port={self.ports.apiserver}",
-                f"--advertise-address={ADVERTISED}",
-                "--endpoint-reconciler-type=none",
-                f"--etcd-servers=https://{HOST}:{self.ports.etcd_client}",
-                f"--etcd-cafile={self.pki('etcd-ca.crt')}",
-                f"--etcd-certfile={self.pki('etcd-client.crt')}",
-                f"--etcd-keyfile={self.pki('etcd-client.key')}",
-                f"--tls-cert-file={self.pki('apiserver.crt')}",
-                f"--tls-private-key-file={self.pki('apiserver.key')}",
-                f"--client-ca-file={self.pki('ca.crt')}",
-                "--authorization-mode=Node,RBAC",
-                "--allow-privileged=true",
-                f"--service-cluster-ip-range={SERVICE_RANGE}",
-                "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-                f"--service-account-key-file={self.pki('service-accounts.pub')}",
-                f"--service-account-signing-key-file={self.pki('service-accounts.key')}",
-                "--event-ttl=1h",
-                "--profiling=false",
-            ],
-            self.ports.apiserver,
-            240,
-        )
-
-    def _controller_manager(self) -> Service:
-        config = self.directory / "controller-manager.kubeconfig"
-        return self._service(
-            "controller-manager",
-            "kube-controller-manager",
-            [
-                f"--bind-address={HOST}",
-                f"--secure-port={self.ports.controller_manager}",
-                f"--kubeconfig={config}",
-                "--leader-elect=false",
-                f"--controllers=*,{','.join(f'-{name}' for name in OFF)}",
-                "--use-service-account-credentials",
-                f"--root-ca-file={self.pki('ca.crt')}",
-                f"--service-account-private-key-file={self.pki('service-accounts.key')}",
-                f"--cluster-signing-cert-file={self.pki('ca.crt')}",
-                f"--cluster-signing-key-file={self.pki('ca.key')}",
-                "--profiling=false",
-                # KWOK renews a node's lease at a quarter of the time after which it is missed.
-                f"--node-monitor-grace-period={LEASE_SECONDS}s",
-                # The defaults suit a shared server; here they only make the first seconds slow.
-                "--kube-api-qps=100",
-                "--kube-api-burst=200",
-            ],
-            self.ports.controller_manager,
-            80,
-        )
-
-    def _scheduler(self) -> Service:
-        return self._service(
-            "scheduler",
-            "kube-scheduler",
-            [
-                f"--bind-address={HOST}",
-                f"--secure-port={self.ports.scheduler}",
-                f"--kubeconfig={self.directory / 'scheduler.kubeconfig'}",
-                "--leader-elect=false",
-                "--profiling=false",
-                "--kube-api-qps=100",
-                "--kube-api-burst=200",
-            ],
-            self.ports.scheduler,
-            64,
-        )
-
-    def _kwok(self) -> Service:
-        stages = [f"--config={path}" for path in sorted(STAGES.glob("*.yaml"))]
-        return self._service(
-            "kwok",
-            "kwok",
-            [
-                f"--kubeconfig={self.directory / 'kwok.kubeconfig'}",
-                "--manage-all-nodes",
-                f"--cidr={POD_RANGE}",
-                f"--node-lease-duration-seconds={LEASE_SECONDS}",
-                *stages,
-            ],
-            None,
-            64,
-        )
 
 
 def merged_kubeconfig(configs: list[dict[str, Any]]) -> str:

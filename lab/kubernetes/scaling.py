@@ -8,7 +8,8 @@ from lab.kubernetes import autoscaler, machines, quantities, scheduling
 from lab.kubernetes.api import Object
 from lab.kubernetes.autoscaler import Candidate, Group
 from lab.kubernetes.folders import WantedGroup
-from lab.kubernetes.nodes import DELETE_MARK, GROUP_LABEL, is_ready
+from lab.kubernetes.node_objects import GROUP_LABEL, is_ready
+from lab.kubernetes.nodes import DELETE_MARK
 from lab.kubernetes.scheduling import Place, Pod
 from lab.kubernetes.site import Site
 
