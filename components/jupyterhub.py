@@ -46,7 +46,6 @@ class JupyterHubArgs:
         image_tag: that image's tag.
         start_timeout_s: seconds that a server may take to start.
         placeholders: seats of the default profile kept warm.
-        pools: all pools for users' servers.
         profiles: users' choices, at least one.
         login: how users log in.
         storage_class: for homes and the hub's database.
@@ -64,7 +63,6 @@ class JupyterHubArgs:
     image_tag: str
     start_timeout_s: int
     placeholders: int
-    pools: Sequence[str]
     profiles: Sequence[Profile]
     login: GitHubLogin | WorkshopLogin
     storage_class: str
@@ -110,7 +108,6 @@ def chart_values(args: JupyterHubArgs, keys: Mapping[str, object]) -> Values:
         authentication_values(args.login),
         culling_values(idle_minutes=args.idle_minutes, max_age_hours=args.max_age_hours),
         placement_values(
-            pools=args.pools,
             placeholder_pool=default_profile(args.profiles).pool,
             placeholders=args.placeholders,
         ),

@@ -30,7 +30,6 @@ def hub_args(settings: Settings, *, storage_class: str, after: Sequence[pulumi.R
         image_tag=settings.hub.image.tag,
         start_timeout_s=settings.hub.start_timeout_s,
         placeholders=settings.hub.placeholders,
-        pools=sorted(settings.pools),
         profiles=profiles(settings),
         login=_login(settings),
         storage_class=storage_class,

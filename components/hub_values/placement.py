@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from components.hub_values import Values
 
 NODE_GROUP_LABEL = "capi.stackhpc.com/node-group"
@@ -18,16 +16,21 @@ def on_group(group: str) -> dict[str, str]:
     return {NODE_GROUP_LABEL: group}
 
 
-def placement_values(*, pools: Iterable[str], placeholder_pool: str, placeholders: int) -> Values:
+def placement_values(*, placeholder_pool: str, placeholders: int) -> Values:
     """Core pods on the core node, users' pods on the pools.
 
     Args:
-        pools: the pools that run users' servers.
         placeholder_pool: the pool in which seats are kept warm.
         placeholders: how many seats; a user who needs one takes it, and the autoscaler makes another.
     """
     core = {"nodeSelector": on_group(CORE_GROUP)}
-    any_pool = [{"matchExpressions": [{"key": NODE_GROUP_LABEL, "operator": "In", "values": sorted(pools)}]}]
+    # Said without the pools' names, so that one more pool is no reason to upgrade the hub.
+    any_pool = {
+        "matchExpressions": [
+            {"key": NODE_GROUP_LABEL, "operator": "Exists"},
+            {"key": NODE_GROUP_LABEL, "operator": "NotIn", "values": [CORE_GROUP]},
+        ]
+    }
     # The chart's own labels for a node's purpose are not on Magnum's nodes.
     ignored = {"nodeAffinity": {"matchNodePurpose": "ignore"}}
     return {
@@ -50,6 +53,6 @@ def placement_values(*, pools: Iterable[str], placeholder_pool: str, placeholder
             },
         },
         # An affinity, not a node selector: image pullers follow it too, and have to reach every pool.
-        "singleuser": {"extraNodeAffinity": {"required": any_pool}},
+        "singleuser": {"extraNodeAffinity": {"required": [any_pool]}},
         "prePuller": {"hook": {"enabled": True, **core}, "continuous": {"enabled": True}},
     }

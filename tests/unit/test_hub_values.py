@@ -111,12 +111,20 @@ def test_core_pods_run_on_the_core_node() -> None:
     assert values["prePuller"]["hook"]["nodeSelector"] == core
 
 
-def test_users_pods_and_image_pullers_run_on_all_pools() -> None:
+def test_users_pods_and_image_pullers_run_on_every_pool_but_the_core() -> None:
     values = values_of(settings_of(PROGRAM / "Pulumi.dev.yaml"))
     (term,) = values["singleuser"]["extraNodeAffinity"]["required"]
-    (expression,) = term["matchExpressions"]
-    assert expression == {"key": NODE_GROUP_LABEL, "operator": "In", "values": ["high", "low"]}
+    assert term["matchExpressions"] == [
+        {"key": NODE_GROUP_LABEL, "operator": "Exists"},
+        {"key": NODE_GROUP_LABEL, "operator": "NotIn", "values": ["default-worker"]},
+    ]
     assert "nodeSelector" not in values["singleuser"]
+
+
+def test_one_more_pool_does_not_touch_the_hub() -> None:
+    settings = settings_of(PROGRAM / "Pulumi.dev.yaml")
+    more = settings.model_copy(update={"pools": {**settings.pools, "more": settings.pools["low"]}})
+    assert values_of(more) == values_of(settings)
 
 
 def test_no_second_load_balancer() -> None:
