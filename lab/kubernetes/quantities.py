@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
@@ -75,5 +76,4 @@ def maximum(amounts: Iterable[Resources]) -> Resources:
 
 def gibibytes(size: Decimal) -> int:
     """A size in bytes as whole GiB, rounded up, at least one: what Cinder can make of it."""
-    whole = -(-size // Decimal(1024) ** 3)
-    return max(1, int(whole))
+    return max(1, math.ceil(size / Decimal(1024) ** 3))
