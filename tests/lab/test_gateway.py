@@ -21,6 +21,7 @@ from tests.lab.stack import Stack, dev_settings
 NODE_GROUP = "openstack:containerinfra/nodeGroup:NodeGroup"
 GROUP_LABEL = "capi.stackhpc.com/node-group"
 CLUSTER = "science-test"
+NODE_GROUPS_API = {"OpenStack-API-Version": "container-infra 1.9"}
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +65,12 @@ def nodes(kubectl: Callable[..., str]) -> dict[str, list[str]]:
 
 def node_groups(cloud: Connection) -> dict[str, dict[str, Any]]:
     """The cluster's node groups, as Magnum's API shows them."""
-    groups = cloud.container_infrastructure_management.get(f"/clusters/{CLUSTER}/nodegroups")
-    assert groups.status_code == 200, groups.text
+    magnum = cloud.container_infrastructure_management
+    listed = magnum.get(f"/clusters/{CLUSTER}/nodegroups", headers=NODE_GROUPS_API)
+    assert listed.status_code == 200, listed.text
     details = {}
-    for group in groups.json()["nodegroups"]:
-        answer = cloud.container_infrastructure_management.get(
-            f"/clusters/{CLUSTER}/nodegroups/{group['uuid']}",
-            headers={"OpenStack-API-Version": "container-infra 1.9"},
-        )
+    for group in listed.json()["nodegroups"]:
+        answer = magnum.get(f"/clusters/{CLUSTER}/nodegroups/{group['uuid']}", headers=NODE_GROUPS_API)
         details[group["name"]] = answer.json()
     return details
 
