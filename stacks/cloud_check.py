@@ -23,6 +23,13 @@ from stacks.settings import Cloud, Settings
 SECONDS = 10
 """How long one answer of the cloud may take."""
 
+_INCOMPLETE = (
+    keystoneauth1.exceptions.MissingRequiredOptions,
+    keystoneauth1.exceptions.NoMatchingPlugin,
+    keystoneauth1.exceptions.OptionError,
+)
+"""What keystoneauth raises for credentials in which something is missing or misspelt."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CloudFacts:
@@ -65,18 +72,19 @@ def connect(cloud: Cloud) -> Connection:
         connection = openstack.connect(
             cloud=cloud.name or os.environ.get("OS_CLOUD"), region_name=cloud.region, api_timeout=SECONDS
         )
-        connection.authorize()
-    except openstack.exceptions.ConfigException as error:
+        # Not authorize(): it tells a refusal and an unreachable cloud by the same exception.
+        connection.session.get_token()
+    except (openstack.exceptions.ConfigException, *_INCOMPLETE) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise CloudError(
             f"{key_path('cloud')} cannot be used: {reason}; clouds.yaml is looked for at "
             "OS_CLIENT_CONFIG_FILE, beside the program, and in ~/.config/openstack."
         ) from None
-    except (keystoneauth1.exceptions.HttpError, openstack.exceptions.HttpException):
+    except keystoneauth1.exceptions.HttpError:
         raise CloudError(
             f"The cloud refuses the credentials of {where}; correct them, or make an application credential."
         ) from None
-    except (keystoneauth1.exceptions.ClientException, openstack.exceptions.SDKException):
+    except keystoneauth1.exceptions.ClientException:
         raise CloudError(
             f"The cloud of {where} does not answer at {_address(cloud)}; check the address and the network."
         ) from None
@@ -239,5 +247,5 @@ def _address(cloud: Cloud) -> str:
     try:
         region = openstack.config.OpenStackConfig().get_one(cloud=cloud.name or os.environ.get("OS_CLOUD"))
         return str(region.config["auth"]["auth_url"])
-    except (openstack.exceptions.SDKException, KeyError):
+    except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, KeyError):
         return os.environ.get("OS_AUTH_URL", "its address")

@@ -67,6 +67,21 @@ def test_unknown_region(bare: Path) -> None:
     assert "Region Elsewhere is not a valid region" in refused(Cloud(name="mine", region="Elsewhere"))
 
 
+@pytest.mark.parametrize(
+    ("part", "instead", "reason"),
+    [
+        ("v3applicationcredential", "v3applicationcredentials", "could not be found"),
+        ("application_credential_id: an-id", "project_id: an-id", "application credential ID"),
+        ("application_credential_secret: a-hidden-secret", "project_id: an-id", "auth secret"),
+    ],
+)
+def test_incomplete_credentials(bare: Path, part: str, instead: str, reason: str) -> None:
+    write_cloud(bare, 1)
+    file = bare / "clouds.yaml"
+    file.write_text(file.read_text().replace(part, instead))
+    assert reason in refused(Cloud(name="mine"))
+
+
 def test_two_sets_of_credentials(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cloud(bare, 1)
     monkeypatch.setenv("OS_AUTH_URL", "http://127.0.0.1:1/v3")
