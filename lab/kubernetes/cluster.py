@@ -27,6 +27,9 @@ from lab.kubernetes.volumes import Volumes
 START_SECONDS = 60.0
 """A control plane that has not answered by then has failed to start."""
 
+BLOCKED_SECONDS = 10.0
+"""One that cannot even be started (a port is taken, no slot is free) has failed after this."""
+
 IDLE_SECONDS = 5.0
 """How old the list of servers may be while nothing changes."""
 
@@ -76,10 +79,10 @@ class Cluster:
             plane.prepare()
             self._keep_processes(plane)
         except LabError as error:
-            self._report_trouble(wanted, str(error))
+            self._report_trouble(wanted, str(error), BLOCKED_SECONDS)
             raise
         if not self._answers(plane):
-            self._report_trouble(wanted, self._why_no_answer(plane))
+            self._report_trouble(wanted, self._why_no_answer(plane), START_SECONDS)
             return
         self._has_answered = True
         parts = self._enter(wanted, plane, delays)
@@ -124,9 +127,9 @@ class Cluster:
                 return f"{service.name} does not run. {processes.last_lines(service.name, 3)}"
         return f"{plane.name}-apiserver does not answer yet"
 
-    def _report_trouble(self, wanted: Wanted, problem: str) -> None:
+    def _report_trouble(self, wanted: Wanted, problem: str, patience: float) -> None:
         before = self._folder.seen()
-        late = time.monotonic() - self._began > START_SECONDS
+        late = time.monotonic() - self._began > patience
         never = not self._has_answered and (before is None or before.version is None)
         self._folder.report(
             Seen(

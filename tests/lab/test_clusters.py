@@ -6,6 +6,7 @@ One cluster serves all tests of this file; they run in order and build on one an
 from __future__ import annotations
 
 import signal
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ import pytest
 import requests
 from openstack.connection import Connection
 
-from lab import processes
+from lab import ports, processes
+from lab.kubernetes import folders
 from tests.lab.cluster_under_test import NEWEST, ClusterUnderTest, Kubernetes, wait_for
 
 CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
@@ -44,15 +46,14 @@ def template(cloud: Connection) -> Any:
     return next(one for one in api.cluster_templates() if one.name == "kubernetes-1-33-jammy")
 
 
-@pytest.fixture(scope="module")
-def cluster(cloud: Connection, network: Any, template: Any) -> Iterator[ClusterUnderTest]:
-    """A cluster with a core node that cannot grow, CREATE_COMPLETE; it is deleted in any case."""
+def make_cluster(cloud: Connection, name: str, network: str, template: str) -> ClusterUnderTest:
+    """Asks for a cluster with a core node that cannot grow."""
     body = {
-        "name": "under-test",
-        "cluster_template_id": template.id,
+        "name": name,
+        "cluster_template_id": template,
         "master_flavor_id": "m3.quad",
         "flavor_id": "m3.quad",
-        "fixed_network": network.name,
+        "fixed_network": network,
         "labels": {"auto_scaling_enabled": "true", "min_node_count": "1", "max_node_count": "1"},
         "merge_labels": True,
         "create_timeout": 30,
@@ -60,17 +61,34 @@ def cluster(cloud: Connection, network: Any, template: Any) -> Iterator[ClusterU
     api: Any = cloud.container_infrastructure_management
     answer = api.post("/clusters", json=body, headers=NEWEST, raise_exc=False)
     assert answer.status_code == 202, answer.text
-    made = ClusterUnderTest(cloud, answer.json()["uuid"])
+    return ClusterUnderTest(cloud, answer.json()["uuid"])
+
+
+def delete_cluster(cloud: Connection, made: ClusterUnderTest) -> None:
+    """Deletes a cluster and waits until it is gone."""
+    api: Any = cloud.container_infrastructure_management
+    api.delete(f"/clusters/{made.uuid}", raise_exc=False)
+    wait_for(
+        "the cluster is gone",
+        lambda: api.get(f"/clusters/{made.uuid}", raise_exc=False).status_code == 404,
+    )
+
+
+def slot(kubernetes: Kubernetes) -> int:
+    """The cluster's place in the lab's port table."""
+    return (int(kubernetes.url.rpartition(":")[2]) - ports.CLUSTER_BASE) // ports.PORTS_PER_CLUSTER
+
+
+@pytest.fixture(scope="module")
+def cluster(cloud: Connection, network: Any, template: Any) -> Iterator[ClusterUnderTest]:
+    """A cluster that is CREATE_COMPLETE; it is deleted in any case."""
+    made = make_cluster(cloud, "under-test", network.name, template.id)
     try:
         state = made.settled()
         assert state["status"] == "CREATE_COMPLETE", state["status_reason"]
         yield made
     finally:
-        api.delete(f"/clusters/{made.uuid}")
-        wait_for(
-            "the cluster is gone",
-            lambda: api.get(f"/clusters/{made.uuid}", raise_exc=False).status_code == 404,
-        )
+        delete_cluster(cloud, made)
 
 
 @pytest.fixture(scope="module")
@@ -403,15 +421,30 @@ def test_an_upgrade_replaces_every_node(
         images.delete_image(image.id)
 
 
+def test_a_cluster_whose_port_is_taken_fails_and_says_so(
+    cloud: Connection, kubernetes: Kubernetes, network: Any, template: Any
+) -> None:
+    taken = {folder.slot() for folder in folders.every()}
+    next_slot = min(set(range(ports.MAX_CLUSTERS)) - taken)
+    with socket.create_server((ports.HOST, ports.cluster_ports(next_slot).etcd_client)):
+        made = make_cluster(cloud, "blocked", network.name, template.id)
+        try:
+            state = made.settled(40)
+            assert state["status"] == "CREATE_FAILED"
+            assert "is taken by" in state["status_reason"]
+            assert not made.servers()
+        finally:
+            delete_cluster(cloud, made)
+
+
 def test_killed_processes_come_back_and_lose_nothing(
     cluster: ClusterUnderTest, kubernetes: Kubernetes
 ) -> None:
     path = "/api/v1/namespaces/default/configmaps"
     for number in range(20):
         kubernetes.call("POST", path, {"metadata": {"name": f"kept-{number}"}})
-    slot = (int(kubernetes.url.rpartition(":")[2]) - 17000) // 10
     for part in ("etcd", "apiserver", "controller-manager", "scheduler", "kwok"):
-        process = processes.find(f"cluster{slot}-{part}")
+        process = processes.find(f"cluster{slot(kubernetes)}-{part}")
         assert process
         process.send_signal(signal.SIGKILL)
 
@@ -437,15 +470,9 @@ def test_a_deleted_cluster_leaves_nothing_but_what_jetstream2_leaves(
         return status["ingress"][0]["ip"] if status.get("ingress") else None
 
     left = wait_for("an address", address)
-    slot = (int(kubernetes.url.rpartition(":")[2]) - 17000) // 10
-    api: Any = cloud.container_infrastructure_management
-    api.delete(f"/clusters/{cluster.uuid}")
-    wait_for(
-        "the cluster is gone",
-        lambda: api.get(f"/clusters/{cluster.uuid}", raise_exc=False).status_code == 404,
-    )
+    delete_cluster(cloud, cluster)
     assert not cluster.servers()
-    assert not [name for name in processes.known() if name.startswith(f"cluster{slot}-")]
+    assert not [name for name in processes.known() if name.startswith(f"cluster{slot(kubernetes)}-")]
     networks: Any = cloud.network
     owners = {port.device_owner for port in networks.ports(network_id=network.id)}
     assert owners == {"network:router_interface"}
