@@ -57,6 +57,7 @@ class Cluster:
         self._began = time.monotonic()
         self._has_answered = False
         self._is_settled = False
+        self._plane: ControlPlane | None = None
         self._parts: _Parts | None = None
         self._starts: dict[str, tuple[int, float]] = {}
         self._told: dict[str, float] = {}
@@ -75,8 +76,7 @@ class Cluster:
             self._remove(wanted)
             return
         try:
-            plane = self._folder.control_plane()
-            plane.prepare()
+            plane = self._plane = self._plane or self._prepared()
             self._keep_processes(plane)
         except LabError as error:
             self._report_trouble(wanted, str(error), BLOCKED_SECONDS)
@@ -94,6 +94,11 @@ class Cluster:
         if self._parts:
             self._parts.site.stop()
             self._parts = None
+
+    def _prepared(self) -> ControlPlane:
+        plane = self._folder.control_plane()
+        plane.prepare()
+        return plane
 
     # The control plane ----------------------------------------------------------------------------
 

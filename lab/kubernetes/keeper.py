@@ -17,6 +17,7 @@ from lab.kubernetes.certificates import write_private
 from lab.kubernetes.cloud import Cloud
 from lab.kubernetes.cluster import Cluster
 from lab.kubernetes.control_plane import merged_kubeconfig
+from lab.kubernetes.folders import Folder
 
 KUBECONFIG = paths.STATE / "kubeconfig"
 
@@ -42,6 +43,7 @@ class Keeper:
     def __init__(self) -> None:
         self._cloud = Cloud()
         self._clusters: dict[str, Cluster] = {}
+        self._known: list[tuple[str, Folder]] | None = None
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._delays = delays.Delays()
@@ -81,11 +83,14 @@ class Keeper:
                 # One cluster's surprise must not take the others' keeper away.
                 self._log.exception("cluster %s", uuid)
                 time.sleep(REST)
-        write_kubeconfig()
+        known = contexts()
+        if known != self._known or not KUBECONFIG.exists():
+            write_kubeconfig(known)
+            self._known = known
 
 
-def write_kubeconfig() -> None:
-    """Writes a kubeconfig for all clusters that answer, the newest one current; only if it changes."""
+def contexts() -> list[tuple[str, Folder]]:
+    """The clusters that answer, oldest first, with the names of their kubeconfig contexts."""
     running = []
     for folder in folders.expected_to_run():
         wanted, seen = folder.wanted(), folder.seen()
@@ -93,16 +98,16 @@ def write_kubeconfig() -> None:
             running.append((wanted.created_at, wanted.name, folder))
     running.sort(key=lambda entry: (entry[0], entry[2].uuid))
     names = [name for _, name, _ in running]
-    text = merged_kubeconfig(
-        [
-            folder.control_plane().kubeconfig(
-                context=name if names.count(name) == 1 else f"{name}-{folder.uuid[:8]}"
-            )
-            for _, name, folder in running
-        ]
-    )
-    if not KUBECONFIG.exists() or KUBECONFIG.read_text() != text:
-        write_private(KUBECONFIG, text.encode())
+    return [
+        (name if names.count(name) == 1 else f"{name}-{folder.uuid[:8]}", folder)
+        for _, name, folder in running
+    ]
+
+
+def write_kubeconfig(known: list[tuple[str, Folder]]) -> None:
+    """Writes a kubeconfig with one context per cluster, the newest one current."""
+    configs = [folder.control_plane().kubeconfig(context=name) for name, folder in known]
+    write_private(KUBECONFIG, merged_kubeconfig(configs).encode())
 
 
 def main() -> int:
