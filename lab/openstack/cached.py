@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,8 @@ def ensure(entry: Path, make: Callable[[Path], None]) -> None:
         return
     with _alone(entry):
         if not (entry / COMPLETE).exists():
-            shutil.rmtree(entry, ignore_errors=True)
+            if entry.exists():
+                shutil.rmtree(entry)
             make(entry)
             (entry / COMPLETE).touch()
 
@@ -33,4 +35,6 @@ def _alone(entry: Path) -> Iterator[None]:
     entry.parent.mkdir(parents=True, exist_ok=True)
     with entry.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Commands that outlive a killed lab keep the lock, so that nobody builds where they still write.
+        os.set_inheritable(lock.fileno(), True)
         yield

@@ -11,7 +11,6 @@ import concurrent.futures
 import hashlib
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lab import paths, processes
 from lab.errors import LabError
 from lab.openstack import cached, configuration, folders, mariadb
 from lab.openstack.commands import run
+from lab.openstack.passwords import write_private
 from lab.progress import step
 
 DATABASES = [
@@ -50,6 +50,7 @@ def ensure() -> None:
     processes.stop(SCRATCH_SERVER)
     if not folders.MARIADB.exists():
         finished = _made_once()
+        shutil.rmtree(folders.SCRATCH, ignore_errors=True)
         copy = folders.MARIADB.with_name(f"{folders.MARIADB.name}.new")
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(finished, copy)
@@ -116,16 +117,13 @@ def _make(entry: Path) -> None:
     entry.mkdir(parents=True)
     with step("OpenStack's databases (once per set of pins)"):
         _initialise(data)
-        # A folder of its own: short enough for a socket, and closed to other users.
-        with tempfile.TemporaryDirectory(prefix="lab-databases-") as scratch:
-            socket = Path(scratch) / "mariadb.sock"
-            server = mariadb.server(SCRATCH_SERVER, data, socket)
-            processes.start(server)
-            try:
-                processes.wait_ready(server, START_TIMEOUT)
-                _create_tables(Path(scratch), socket)
-            finally:
-                processes.stop(SCRATCH_SERVER, grace=60)
+        server = mariadb.server(SCRATCH_SERVER, data, folders.SCRATCH_SOCKET)
+        processes.start(server)
+        try:
+            processes.wait_ready(server, START_TIMEOUT)
+            _create_tables()
+        finally:
+            processes.stop(SCRATCH_SERVER, grace=60)
     (data / PINS).write_text(folders.pins())
 
 
@@ -144,23 +142,27 @@ def _initialise(data: Path) -> None:
     )
 
 
-def _create_tables(scratch: Path, socket: Path) -> None:
+def _create_tables() -> None:
     statements = "".join(f"CREATE DATABASE {name} CHARACTER SET utf8mb4;" for name in DATABASES)
     run(
-        [mariadb.program("mariadb"), "--no-defaults", f"--socket={socket}", f"--execute={statements}"],
+        [
+            mariadb.program("mariadb"),
+            "--no-defaults",
+            f"--socket={folders.SCRATCH_SOCKET}",
+            f"--execute={statements}",
+        ],
         "create-databases",
     )
     site = configuration.Site(
-        data=scratch,
+        data=folders.SCRATCH,
         installed=folders.environment() / "etc",
-        socket=socket,
+        socket=folders.SCRATCH_SOCKET,
         database_user=mariadb.user(),
         password="unused by migrations",
     )
-    etc = scratch / "etc"
+    etc = folders.SCRATCH / "etc"
     for name, text in configuration.files(site).items():
-        (etc / name).parent.mkdir(parents=True, exist_ok=True)
-        (etc / name).write_text(text)
+        write_private(etc / name, text)
     chains = migrations(folders.environment() / "bin", etc)
     # Two at a time: each keeps one core busy and leaves the server the rest.
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:

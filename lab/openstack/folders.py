@@ -22,6 +22,10 @@ DATA = ROOT / "data"
 
 MARIADB = ROOT / "mariadb"
 SOCKET = ROOT / "mariadb.sock"
+SCRATCH = ROOT / "scratch"
+SCRATCH_SOCKET = ROOT / "scratch.sock"
+"""Where the migrations run that make the databases for the cache."""
+
 PASSWORDS = ROOT / "passwords.json"
 
 

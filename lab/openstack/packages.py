@@ -40,11 +40,12 @@ def install_mariadb() -> None:
         raise LabError(f"MariaDB's server (mariadbd) is not installed. As root: {by_hand}")
     with step("MariaDB from Debian"):
         silent = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], "apt-update", silent)
+        run(["apt-get", "update", "-qq"], "apt-update", silent, may_outlive_lab=True)
         run(
             ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *DEBIAN_PACKAGES],
             "apt-install",
             silent,
+            may_outlive_lab=True,
         )
 
 
