@@ -455,7 +455,7 @@ def test_killed_processes_come_back_and_lose_nothing(
             return False
 
     wait_for("the API server answers again with all it had", answers, 30)
-    kubernetes.pod("after-the-kill", "low")
+    kubernetes.pod("after-the-kill", "default-worker")
     wait_for("the scheduler and KWOK work again", lambda: kubernetes.phase("after-the-kill") == "Running")
 
 
