@@ -37,9 +37,6 @@ def main(arguments: Sequence[str], make: Maker) -> None:
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     if not addresses:
         sys.exit("This is a Pulumi plugin: `pulumi` starts it and tells it its own address.")
-    # The engine answers Ctrl-C by asking for cancellation; the signal itself is not for us. It is not
-    # ignored, because programs started from here would inherit that and could not be interrupted.
-    signal.signal(signal.SIGINT, lambda _number, _frame: None)
     cancellation = Cancellation()
     children = Children(cancellation)
     provider = make(Engine(addresses[0]), cancellation, children)
@@ -55,13 +52,22 @@ def main(arguments: Sequence[str], make: Maker) -> None:
     server.start()
     threading.Thread(target=_end_with_parent, args=(cancellation, children), daemon=True).start()
     print(port, flush=True)
+    # At its end the engine interrupts its plugins, and kills those that are not gone in five seconds. An
+    # operator's Ctrl-C does not come this way: the engine asks for cancellation then.
+    signal.signal(signal.SIGINT, lambda _number, _frame: server.stop(None))
     server.wait_for_termination()
+    _end(cancellation, children, 0)
 
 
 def _end_with_parent(cancellation: Cancellation, children: Children) -> None:
     parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(1)
+    _end(cancellation, children, 1)
+
+
+def _end(cancellation: Cancellation, children: Children, code: int) -> None:
     cancellation.cancel()
     children.wait_none(GRACE + 5)
-    os._exit(1)
+    # Threads that still serve a dead engine must not hold up the end.
+    os._exit(code)

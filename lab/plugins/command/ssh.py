@@ -196,9 +196,8 @@ def _sign_in(transport: paramiko.Transport, to: Target) -> None:
     if to.password is not None:
         ways.append(functools.partial(transport.auth_password, to.user, to.password))
     if to.agent:
-        ways += [
-            lambda key=key: transport.auth_publickey(to.user, key) for key in _Agent(to.agent).get_keys()
-        ]
+        keys = _Agent(to.agent).get_keys()
+        ways += [functools.partial(transport.auth_publickey, to.user, key) for key in keys]
     refusal: paramiko.SSHException = paramiko.AuthenticationException(
         "no way to sign in: set private_key, password or agent_socket_path"
     )

@@ -1,0 +1,73 @@
+"""A cluster for tests that need no cloud: a control plane, and nodes that run pods in no time."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client, config
+
+from lab.kubernetes import certificates
+from lab.kubernetes.control_plane import ControlPlane
+from lab.ports import HOST, ClusterPorts
+
+
+class Cluster:
+    """A cluster, as its administrator sees it."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self.control_plane = control_plane
+        self.kubeconfig = yaml.safe_dump(control_plane.kubeconfig())
+        api = config.new_client_from_config_dict(control_plane.kubeconfig())  # type: ignore[no-untyped-call]
+        # The client's own types say that everything might be missing.
+        self.core: Any = client.CoreV1Api(api)
+        self.apps: Any = client.AppsV1Api(api)
+        self.objects: Any = client.CustomObjectsApi(api)
+
+    def add_node(self, name: str) -> None:
+        """Adds a node with 4 CPUs and 8 GiB of memory."""
+        size = {"cpu": "4", "memory": "8Gi", "pods": "110"}
+        self.core.create_node(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+                "status": {"allocatable": size, "capacity": size},
+            }
+        )
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Cluster]:
+    """A cluster with two nodes that lives in a folder, for the length of the block."""
+    (folder / "pki").mkdir(parents=True)
+    certificates.make_authority("conformance", folder / "pki" / "ca.crt", folder / "pki" / "ca.key")
+    control_plane = ControlPlane(name="conformance", directory=folder, ports=_free_ports())
+    try:
+        control_plane.start()
+        cluster = Cluster(control_plane)
+        for name in ("node-a", "node-b"):
+            cluster.add_node(name)
+        yield cluster
+    finally:
+        control_plane.stop()
+
+
+def _free_ports() -> ClusterPorts:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(6)]
+        for item in sockets:
+            item.bind((HOST, 0))
+        ports = [item.getsockname()[1] for item in sockets]
+    return ClusterPorts(
+        apiserver=ports[0],
+        etcd_client=ports[1],
+        etcd_peer=ports[2],
+        controller_manager=ports[3],
+        scheduler=ports[4],
+        kwok=ports[5],
+    )
