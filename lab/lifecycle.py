@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from lab import kubernetes, openstack, paths, processes, progress
-from lab.errors import LabError
 from lab.toolchain import install as toolchain
 
 Action = Callable[[], None]
@@ -83,7 +82,6 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LabError(
-                "Another `python -m lab` command is at work in this checkout; wait for it."
-            ) from None
+            progress.say("Waiting for another `python -m lab` command that is at work in this checkout")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
