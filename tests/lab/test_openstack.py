@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openstack
@@ -255,6 +256,32 @@ def test_application_credentials_power_ends_where_it_should(gateway: Any, name: 
             list(weaker.identity.users())
     finally:
         gateway.identity.delete_application_credential(user, restricted)
+
+
+def test_requests_of_different_users_at_the_same_time_are_kept_apart(lab_up: None) -> None:
+    """Each asks for what its own roles allow or forbid, while the others do."""
+
+    def ask(cloud: str) -> set[str]:
+        connection = connect(cloud)
+        seen = set()
+        for _ in range(8):
+            try:
+                list(connection.identity.users())
+                seen.add("allowed")
+            except ForbiddenException:
+                seen.add("forbidden")
+            credential = connection.identity.create_application_credential(
+                connection.current_user_id, f"test-{uuid.uuid4().hex}"
+            )
+            seen.update(role["name"] for role in credential.roles)
+            connection.identity.delete_application_credential(connection.current_user_id, credential)
+        return seen
+
+    clouds = ["lab", "lab-member", "lab-admin", "lab-keeper"]
+    with ThreadPoolExecutor(len(clouds)) as pool:
+        member, same_member, admin, keeper = pool.map(ask, clouds)
+    assert member == same_member == {"forbidden", "member", "reader"}
+    assert admin == keeper == {"allowed", "admin", "manager", "member", "reader"}
 
 
 def test_seed_repairs_what_is_missing(admin: Any) -> None:
