@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from openstack.connection import Connection
 
 from lab import paths
 from tests.lab.stack import Settings, Stack, dev_settings
@@ -113,6 +114,41 @@ def test_what_the_cloud_does_not_have_is_named(
     assert "Traceback" not in text
     assert planned_nothing(result.stdout)
     for word in said:
+        assert word in text
+
+
+@pytest.fixture
+def template_without_image(cloud: Connection) -> Iterator[str]:
+    """A cluster template whose image has been deleted since, as happens on a cloud over the years."""
+    image = cloud.image.create_image(
+        name="short-lived",
+        disk_format="raw",
+        container_format="bare",
+        data=b"nothing",
+        validate_checksum=False,
+        os_distro="ubuntu",
+    )
+    magnum = cloud.container_infrastructure_management
+    template = magnum.create_cluster_template(
+        name="of-a-deleted-image", image_id=image.id, coe="kubernetes", external_network_id="public"
+    )
+    cloud.image.delete_image(image)
+    yield template.name
+    magnum.delete_cluster_template(template)
+
+
+def test_template_of_a_deleted_image_is_named(stack: Stack, template_without_image: str) -> None:
+    settings = dev_settings()
+    settings["config"]["gateway:cluster"]["template"] = template_without_image
+    stack.write(settings)
+
+    result = stack.pulumi("preview", "--json")
+
+    text = result.stdout + result.stderr
+    assert result.returncode != 0, text
+    assert "Traceback" not in text
+    assert planned_nothing(result.stdout)
+    for word in ("gateway:cluster.template", template_without_image, "image"):
         assert word in text
 
 
