@@ -6,6 +6,7 @@ time; only a process that matches both is ever signalled.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -128,16 +129,24 @@ def stop(name: str, grace: float = 10.0) -> None:
     """Stops a service: SIGTERM, after ``grace`` seconds SIGKILL. One that is gone is fine."""
     process = find(name)
     if process is not None:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(grace)
-            except psutil.TimeoutExpired:
+            if not _ends_within(process, grace):
                 process.kill()
-                process.wait(5)
-        except psutil.NoSuchProcess:
-            pass
+                _ends_within(process, 5.0)
     pid_file(name).unlink(missing_ok=True)
+
+
+def _ends_within(process: psutil.Process, seconds: float) -> bool:
+    # A zombie has ended: it only waits for its parent, which may be slow to look.
+    deadline = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)  # if that parent is this process
+    return True
 
 
 def last_lines(name: str, count: int = 10) -> str:
