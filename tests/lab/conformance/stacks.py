@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import gc
 import json
+import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -119,15 +118,15 @@ class Stack:
         Args:
             when: interrupts as soon as this is true; asked several times a second for a minute.
         """
-        interrupter = threading.Thread(target=_interrupt, args=(when,))
-        interrupter.start()
-        try:
-            self.up(program)
-        except RunFailed as error:
-            return str(error)
-        finally:
-            interrupter.join()
-        raise AssertionError("the update ended by itself")
+        run = _Forked(self._in_fork, program, "up")
+        for _ in range(300):
+            if when():
+                break
+            time.sleep(0.2)
+        run.interrupt()
+        _, _, output, failed = run.result()
+        assert failed, "the update ended by itself"
+        return output
 
     def resource(self, name: str) -> dict[str, Any]:
         """A resource's entry in the state, by its name in the program."""
@@ -144,21 +143,54 @@ class Stack:
         return found
 
     def _run(self, program: Program, verb: str) -> Run:
+        steps, outputs, output, failed = _Forked(self._in_fork, program, verb).result()
+        if failed:
+            raise RunFailed(output)
+        return Run(steps=steps, outputs=outputs, output=output)
+
+    def _in_fork(self, program: Program, verb: str) -> _Result:
         events: list[automation.EngineEvent] = []
         lines: list[str] = []
         self._stack.workspace.program = program
+        failed = False
         try:
             getattr(self._stack, verb)(on_event=events.append, on_output=lines.append, color="never")
         except automation.CommandError:
             failed = True
-        else:
-            failed = False
-        _collect_left_coroutines()
-        if failed:
-            raise RunFailed(_shown(lines, events))
         root = [entry for entry in self._resources() if entry["type"] == "pulumi:pulumi:Stack"]
-        outputs = root[0].get("outputs", {}) if root else {}
-        return Run(steps=_steps(events), output=_shown(lines, events), outputs=outputs)
+        return _steps(events), root[0].get("outputs", {}) if root else {}, _shown(lines, events), failed
+
+
+_Result = tuple[list[Step], dict[str, Any], str, bool]
+
+
+class _Forked:
+    """A run in a process of its own.
+
+    Programs run in the process that asks for the update, and a failed one leaves its coroutines behind,
+    which complain (and upset Python 3.11) whenever they happen to be collected.
+    """
+
+    def __init__(self, run: Callable[[Program, str], _Result], program: Program, verb: str) -> None:
+        context = multiprocessing.get_context("fork")
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=lambda: sender.send(run(program, verb)))
+        self._process.start()
+        sender.close()
+
+    def interrupt(self) -> None:
+        """Sends the engine what Ctrl-C sends."""
+        for process in psutil.Process(self._process.pid).children():
+            if process.name() == "pulumi" and "up" in process.cmdline():
+                process.send_signal(signal.SIGINT)
+
+    def result(self) -> _Result:
+        """What came of it."""
+        try:
+            result: _Result = self._receiver.recv()
+        finally:
+            self._process.join()
+        return result
 
 
 def variables(folder: Path, plugins: str) -> dict[str, str]:
@@ -216,24 +248,3 @@ def _shown(lines: Iterable[str], events: Iterable[automation.EngineEvent]) -> st
     # The engine breaks long messages into lines of the terminal's width; the events have them whole.
     messages = [event.diagnostic_event.message for event in events if event.diagnostic_event]
     return "\n".join([*lines, *messages])
-
-
-def _collect_left_coroutines() -> None:
-    # The Automation API leaves the coroutine of a failed program behind, which complains about its dead
-    # event loop whenever it happens to be collected; so it is collected here, unheard.
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
-
-
-def _interrupt(when: Callable[[], bool]) -> None:
-    for _ in range(300):
-        if when():
-            break
-        time.sleep(0.2)
-    for process in psutil.Process().children():
-        if "up" in process.cmdline() and process.name() == "pulumi":
-            process.send_signal(signal.SIGINT)
