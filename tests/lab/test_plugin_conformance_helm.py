@@ -21,10 +21,9 @@ from kubernetes.client.exceptions import ApiException
 
 from lab import paths
 from tests.lab.conformance.cluster import Cluster
-from tests.lab.conformance.pytest_fixtures import cluster, only_stack, plugins, stack, stack_variables
 from tests.lab.conformance.stacks import RunFailed, Stack
 
-__all__ = ["cluster", "only_stack", "plugins", "stack", "stack_variables"]
+pytest_plugins = ["tests.lab.conformance.fixtures"]
 
 pytestmark = pytest.mark.lab
 

@@ -162,6 +162,30 @@ class Dialer:
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
+def parse_host_key(text: str) -> tuple[str, bytes]:
+    """A host key's type and bytes from ``TYPE BASE64``; raises PluginError if that is not its form."""
+    try:
+        kind, encoded = text.split()[:2]
+        return kind, base64.b64decode(encoded, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise PluginError("host_key must be written as `TYPE BASE64`, as in a known_hosts file") from error
+
+
+def parse_private_key(text: str, password: str | None) -> paramiko.PKey:
+    """A private key of any of the kinds in use; raises PluginError, which never quotes it."""
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key(io.StringIO(text), password)
+        except paramiko.PasswordRequiredException as error:
+            raise PluginError("private_key is encrypted; set private_key_password") from error
+        except (paramiko.SSHException, ValueError):
+            continue
+    raise PluginError(
+        "private_key cannot be used: it is no Ed25519, ECDSA or RSA key in OpenSSH's or PEM form, "
+        "or private_key_password is wrong"
+    )
+
+
 def _dial(to: Target, through: paramiko.Transport | None) -> paramiko.Transport:
     timeout = to.dial_timeout or None
     link: socket.socket | paramiko.Channel
@@ -171,7 +195,7 @@ def _dial(to: Target, through: paramiko.Transport | None) -> paramiko.Transport:
         link = through.open_channel("direct-tcpip", (to.host, to.port), ("127.0.0.1", 0), timeout=timeout)
     transport = paramiko.Transport(link)
     try:
-        expected = _host_key(to.host_key) if to.host_key else None
+        expected = parse_host_key(to.host_key) if to.host_key else None
         if expected:
             # Or the server would show a key of another kind than the one that is known.
             transport.get_security_options().key_types = _algorithms(expected[0])
@@ -191,7 +215,7 @@ def _dial(to: Target, through: paramiko.Transport | None) -> paramiko.Transport:
 def _sign_in(transport: paramiko.Transport, to: Target) -> None:
     ways: list[Callable[[], object]] = []
     if to.private_key:
-        key = _private_key(to.private_key, to.private_key_password)
+        key = parse_private_key(to.private_key, to.private_key_password)
         ways.append(functools.partial(transport.auth_publickey, to.user, key))
     if to.password is not None:
         ways.append(functools.partial(transport.auth_password, to.user, to.password))
@@ -217,28 +241,6 @@ class _Agent(AgentSSH):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(path)
         self._connect(connection)  # type: ignore[attr-defined]
-
-
-def _private_key(text: str, password: str | None) -> paramiko.PKey:
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        try:
-            return kind.from_private_key(io.StringIO(text), password)
-        except paramiko.PasswordRequiredException as error:
-            raise PluginError("private_key is encrypted; set private_key_password") from error
-        except (paramiko.SSHException, ValueError):
-            continue
-    raise PluginError(
-        "private_key cannot be used: it is no Ed25519, ECDSA or RSA key in OpenSSH's or PEM form, "
-        "or private_key_password is wrong"
-    )
-
-
-def _host_key(text: str) -> tuple[str, bytes]:
-    try:
-        kind, encoded = text.split()[:2]
-        return kind, base64.b64decode(encoded, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise PluginError("host_key must be written as `TYPE BASE64`, as in a known_hosts file") from error
 
 
 def _algorithms(kind: str) -> tuple[str, ...]:

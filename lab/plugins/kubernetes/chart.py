@@ -54,13 +54,25 @@ def at_hand(options: dict[str, Any], helm: Helm) -> Iterator[Chart]:
     local = Path(str(options["chart"])).expanduser()
     repository = (options.get("repositoryOpts") or {}).get("repo")
     if not repository and (local.is_file() or (local / "Chart.yaml").is_file()):
-        yield _read(local)
+        yield read(local)
         return
     if not repository and (local.is_absolute() or str(options["chart"]).startswith(".")):
         raise PluginError(f"there is no chart at {local}")
     with tempfile.TemporaryDirectory() as folder:
         helm.run_offline(["pull", *_source(options), "--destination", folder])
-        yield _read(next(Path(folder).glob("*.tgz")))
+        yield read(next(Path(folder).glob("*.tgz")))
+
+
+def read(path: Path) -> Chart:
+    """A chart that lies on this machine; raises PluginError if it is none, or cannot be installed."""
+    try:
+        about = yaml.safe_load(_chart_yaml(path))
+        version = str(about["version"])
+    except (OSError, tarfile.TarError, StopIteration, KeyError, TypeError, yaml.YAMLError) as error:
+        raise PluginError(f"{path} is no Helm chart: it has no Chart.yaml with a version") from error
+    if about.get("type", "application") != "application":
+        raise PluginError(f"{path} is a {about['type']} chart, which cannot be installed by itself")
+    return Chart(path=path, version=version)
 
 
 def render(chart: Chart, options: dict[str, Any], values: dict[str, Any], helm: Helm) -> Rendered:
@@ -109,17 +121,6 @@ def _source(options: dict[str, Any]) -> list[str]:
     if options.get("keyring"):
         flags += ["--keyring", str(options["keyring"])]
     return [chart, *flags]
-
-
-def _read(path: Path) -> Chart:
-    try:
-        about = yaml.safe_load(_chart_yaml(path))
-        version = str(about["version"])
-    except (OSError, tarfile.TarError, StopIteration, KeyError, TypeError, yaml.YAMLError) as error:
-        raise PluginError(f"{path} is no Helm chart: it has no Chart.yaml with a version") from error
-    if about.get("type", "application") != "application":
-        raise PluginError(f"{path} is a {about['type']} chart, which cannot be installed by itself")
-    return Chart(path=path, version=version)
 
 
 def _chart_yaml(path: Path) -> bytes:

@@ -42,18 +42,26 @@ class RunFailed(Exception):  # noqa: N818
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """An update, a preview, a refresh or a destroy that succeeded."""
+    """An update, a preview, a refresh or a destroy.
+
+    Attributes:
+        output: all that the engine said.
+        messages: what plugins and programs had to say, one by one.
+        outputs: the stack's.
+    """
 
     steps: list[Step]
     output: str
-    outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    messages: list[str]
+    outputs: dict[str, Any]
 
     @property
     def operations(self) -> dict[str, list[str]]:
-        """What happened, by the resource's name in the program; unchanged resources left out."""
+        """What happened to what, by the name in the program; unchanged resources left out."""
         found: dict[str, list[str]] = {}
         for step in self.steps:
-            if step.operation != "same" and not step.type.startswith("pulumi:pulumi:"):
+            engines_own = step.type == "pulumi:pulumi:Stack" or step.name.startswith("default_")
+            if step.operation != "same" and not engines_own:
                 found.setdefault(step.name, []).append(step.operation)
         return found
 
@@ -124,9 +132,9 @@ class Stack:
                 break
             time.sleep(0.2)
         run.interrupt()
-        _, _, output, failed = run.result()
+        result, failed = run.result()
         assert failed, "the update ended by itself"
-        return output
+        return result.output
 
     def resource(self, name: str) -> dict[str, Any]:
         """A resource's entry in the state, by its name in the program."""
@@ -143,12 +151,12 @@ class Stack:
         return found
 
     def _run(self, program: Program, verb: str) -> Run:
-        steps, outputs, output, failed = _Forked(self._in_fork, program, verb).result()
+        run, failed = _Forked(self._in_fork, program, verb).result()
         if failed:
-            raise RunFailed(output)
-        return Run(steps=steps, outputs=outputs, output=output)
+            raise RunFailed(run.output)
+        return run
 
-    def _in_fork(self, program: Program, verb: str) -> _Result:
+    def _in_fork(self, program: Program, verb: str) -> tuple[Run, bool]:
         events: list[automation.EngineEvent] = []
         lines: list[str] = []
         self._stack.workspace.program = program
@@ -157,11 +165,16 @@ class Stack:
             getattr(self._stack, verb)(on_event=events.append, on_output=lines.append, color="never")
         except automation.CommandError:
             failed = True
+        messages = [event.diagnostic_event.message.strip() for event in events if event.diagnostic_event]
         root = [entry for entry in self._resources() if entry["type"] == "pulumi:pulumi:Stack"]
-        return _steps(events), root[0].get("outputs", {}) if root else {}, _shown(lines, events), failed
-
-
-_Result = tuple[list[Step], dict[str, Any], str, bool]
+        run = Run(
+            steps=_steps(events),
+            # The lines are broken to the terminal's width; the messages are whole.
+            output="\n".join([*lines, *messages]),
+            messages=messages,
+            outputs=root[0].get("outputs", {}) if root else {},
+        )
+        return run, failed
 
 
 class _Forked:
@@ -171,7 +184,7 @@ class _Forked:
     which complain (and upset Python 3.11) whenever they happen to be collected.
     """
 
-    def __init__(self, run: Callable[[Program, str], _Result], program: Program, verb: str) -> None:
+    def __init__(self, run: Callable[[Program, str], tuple[Run, bool]], program: Program, verb: str) -> None:
         context = multiprocessing.get_context("fork")
         self._receiver, sender = context.Pipe(duplex=False)
         self._process = context.Process(target=lambda: sender.send(run(program, verb)))
@@ -184,10 +197,10 @@ class _Forked:
             if process.name() == "pulumi" and "up" in process.cmdline():
                 process.send_signal(signal.SIGINT)
 
-    def result(self) -> _Result:
-        """What came of it."""
+    def result(self) -> tuple[Run, bool]:
+        """What came of it, and whether it failed."""
         try:
-            result: _Result = self._receiver.recv()
+            result: tuple[Run, bool] = self._receiver.recv()
         finally:
             self._process.join()
         return result
@@ -242,9 +255,3 @@ def _steps(events: Iterable[automation.EngineEvent]) -> list[Step]:
                 )
             )
     return found
-
-
-def _shown(lines: Iterable[str], events: Iterable[automation.EngineEvent]) -> str:
-    # The engine breaks long messages into lines of the terminal's width; the events have them whole.
-    messages = [event.diagnostic_event.message for event in events if event.diagnostic_event]
-    return "\n".join([*lines, *messages])

@@ -20,7 +20,7 @@ def plugins() -> str:
     return chosen
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with two nodes."""
     with clusters.running(tmp_path_factory.mktemp("cluster") / "state") as cluster:
