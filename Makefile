@@ -36,7 +36,8 @@ format: $(READY) ## Format the code
 
 $(READY): requirements.txt
 	@echo "… Python packages into $(VENV)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and \
+		"Python 3.11 or 3.12 is needed, this is " + sys.version.split()[0] + "; name one by PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@

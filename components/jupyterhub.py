@@ -92,7 +92,7 @@ def chart_values(args: JupyterHubArgs, keys: Mapping[str, object]) -> Values:
             },
             "proxy": {
                 "secretToken": keys["proxy_token"],
-                # The ingress leads here; a load balancer would cost a second floating address.
+                # A load balancer of the chart's own would cost a floating address, and speak plain HTTP.
                 "service": {"type": "ClusterIP"},
                 "chp": {"networkPolicy": {"enabled": True}},
             },

@@ -89,9 +89,9 @@ def reset(
 def env(as_json: Json = False) -> None:
     """Print `export` lines after which pulumi, openstack, kubectl and helm speak to the lab."""
     if as_json:
-        print(json.dumps(environment.variables(os.environ.get("PATH", "")), indent=1))
+        print(json.dumps(environment.variables(os.environ), indent=1))
     else:
-        print(environment.exports(os.environ.get("PATH", "")))
+        print(environment.exports(os.environ))
 
 
 def _run(action: lifecycle.Action) -> None:
@@ -99,6 +99,8 @@ def _run(action: lifecycle.Action) -> None:
         action()
     except LabError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"The machine refuses: {error}. `python -m lab up` goes on once that is mended.")
     except KeyboardInterrupt:
         _fail("Interrupted. `python -m lab up` goes on where this stopped.")
 

@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab import paths
+from lab.ports import HOST
 
 PASSPHRASE = "rehearsal"
 """Opens the lab's own Pulumi states. Public by design: they hold nothing of value."""
 
 
-def variables(path: str) -> dict[str, str]:
-    """The variables to set.
+def variables(current: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables to set; None for those to remove.
 
     Args:
-        path: the PATH to put the lab's folders in front of.
+        current: the environment they go on top of.
     """
     first = [str(paths.BIN), str(Path(sys.prefix) / "bin")]
-    rest = [entry for entry in path.split(os.pathsep) if entry and entry not in first]
-    return {
+    rest = [entry for entry in current.get("PATH", "").split(os.pathsep) if entry and entry not in first]
+    direct = [entry for entry in current.get("NO_PROXY", "").split(",") if entry and entry != HOST]
+    # An address or credential of a real cloud left in the shell would win over the lab's clouds.yaml.
+    foreign: dict[str, str | None] = {name: None for name in current if name.startswith("OS_")}
+    return foreign | {
         "PATH": os.pathsep.join([*first, *rest]),
         "PULUMI_HOME": str(paths.PULUMI_HOME),
         "PULUMI_BACKEND_URL": f"file://{paths.PULUMI_BACKEND}",
@@ -31,9 +36,20 @@ def variables(path: str) -> dict[str, str]:
         "OS_CLIENT_CONFIG_FILE": str(paths.CLOUDS_YAML),
         "OS_CLOUD": "lab",
         "KUBECONFIG": str(paths.STATE / "kubeconfig"),
+        "NO_PROXY": ",".join([*direct, HOST]),
+        "no_proxy": ",".join([*direct, HOST]),
     }
 
 
-def exports(path: str) -> str:
-    """The variables as ``export`` lines for a shell's ``eval``."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables(path).items())
+def exports(current: Mapping[str, str]) -> str:
+    """The variables as lines for a shell's ``eval``."""
+    return "\n".join(
+        f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
+        for name, value in variables(current).items()
+    )
+
+
+def applied(current: Mapping[str, str]) -> dict[str, str]:
+    """An environment as it is after those lines."""
+    changed = {**current, **variables(current)}
+    return {name: value for name, value in changed.items() if value is not None}

@@ -57,21 +57,26 @@ def _cloud() -> None:
 
 def down() -> None:
     """Stops every process of the lab, the keeper first (it would restart the others), MariaDB last."""
-    with _alone(), progress.step("The rehearsal cloud is down"):
+    with _alone():
+        _stop_all()
+
+
+def _stop_all() -> None:
+    with progress.step("The rehearsal cloud is down"):
+        processes.stop(kubernetes.service().name)
+        # Listed only now: until it ended, the keeper may have started one more.
         names = processes.known()
-        first = [name for name in names if name == kubernetes.service().name]
-        last = [name for name in names if name == openstack.DATABASE]
-        between = [name for name in names if name not in (*first, *last)]
-        for group in (first, between, last):
-            with ThreadPoolExecutor(max(1, len(group))) as pool:
-                list(pool.map(processes.stop, group))
+        with ThreadPoolExecutor(len(names) + 1) as pool:
+            list(pool.map(processes.stop, [name for name in names if name != openstack.DATABASE]))
+        processes.stop(openstack.DATABASE)
 
 
 def reset() -> None:
     """Stops the lab and removes its state. Tools and packages stay in the cache."""
-    down()
-    with progress.step(f"Removing {paths.STATE}"):
-        shutil.rmtree(paths.STATE, ignore_errors=True)
+    with _alone():
+        _stop_all()
+        with progress.step(f"Removing {paths.STATE}"):
+            shutil.rmtree(paths.STATE)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,6 @@ class ClusterPorts:
     etcd_peer: int
     controller_manager: int
     scheduler: int
-    kwok: int
 
 
 def cluster_ports(slot: int) -> ClusterPorts:
@@ -52,5 +51,4 @@ def cluster_ports(slot: int) -> ClusterPorts:
         etcd_peer=base + 2,
         controller_manager=base + 3,
         scheduler=base + 4,
-        kwok=base + 5,
     )

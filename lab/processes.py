@@ -64,11 +64,19 @@ def find(name: str) -> psutil.Process | None:
     try:
         record = json.loads(pid_file(name).read_text())
         process = psutil.Process(record["pid"])
-        if process.create_time() == record["started"] and process.status() != psutil.STATUS_ZOMBIE:
+        if _started(process.pid) == record["started"] and process.status() != psutil.STATUS_ZOMBIE:
             return process
-    except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
+    except (OSError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
         pass
     return None
+
+
+def _started(pid: int) -> str:
+    """When a process started: the boot, and clock ticks since then; no change of the clock touches either."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    # Counted from behind the program's name, which may hold blanks and brackets (man proc_pid_stat).
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{boot} {ticks}"
 
 
 def start(service: Service) -> bool:
@@ -96,7 +104,7 @@ def start(service: Service) -> bool:
             cwd=service.directory,
             start_new_session=True,
         )
-    record = {"pid": child.pid, "started": psutil.Process(child.pid).create_time()}
+    record = {"pid": child.pid, "started": _started(child.pid)}
     # Written aside and renamed, so that a crash never leaves half a pid file.
     temporary = pid_file(service.name).with_suffix(".new")
     temporary.write_text(json.dumps(record))

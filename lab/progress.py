@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+from lab.errors import LabError
+
 
 def say(text: str) -> None:
     """Prints a line on standard error, where it never mixes with ``env`` or ``--json`` output."""
@@ -20,6 +22,10 @@ def step(text: str) -> Iterator[None]:
     say(f"… {text}")
     try:
         yield
+    except LabError as error:
+        # Said at once: other steps may go on for a quarter of an hour before the command ends.
+        say(f"✗ {text} ({time.monotonic() - began:.1f} s): {error}")
+        raise
     except BaseException:
         say(f"✗ {text} ({time.monotonic() - began:.1f} s)")
         raise

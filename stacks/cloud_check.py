@@ -80,7 +80,11 @@ def connect(cloud: Cloud) -> Connection:
             f"{key_path('cloud')} cannot be used: {reason}; clouds.yaml is looked for at "
             "OS_CLIENT_CONFIG_FILE, beside the program, and in ~/.config/openstack."
         ) from None
-    except keystoneauth1.exceptions.HttpError:
+    except keystoneauth1.exceptions.HttpError as error:
+        if error.http_status not in (401, 403):
+            cure = "that is not the address of a Keystone" if error.http_status == 404 else "try again later"
+            answer = f"HTTP status {error.http_status} at {_address(cloud)}"
+            raise CloudError(f"The cloud of {where} answers with {answer}; {cure}.") from None
         raise CloudError(
             f"The cloud refuses the credentials of {where}; correct them, or make an application credential."
         ) from None

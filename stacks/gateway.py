@@ -121,9 +121,7 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
 
 
 def address(settings: Settings) -> str:
-    """Where users find the hub; without a host name, its address inside the cluster."""
-    if settings.hub.host is not None:
-        return f"https://{settings.hub.host}"
+    """Where the hub answers: inside the cluster only, as nothing leads to it from outside yet."""
     return f"http://proxy-public.{settings.hub.namespace}.svc.cluster.local"
 
 

@@ -27,7 +27,7 @@ PODS_AND_SERVICES = ipaddress.IPv4Network("172.16.0.0/12")
 """Addresses that Magnum's driver gives to pods and services inside the cluster."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Dns = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
+Dns = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 PoolName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]+[a-z0-9]$", max_length=63)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", max_length=63)]
 ExactVersion = Annotated[str, StringConstraints(pattern=r"^v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
@@ -168,6 +168,13 @@ class Image(Section):
 
     name: Text = Field(description="registry and name, without a tag")
     tag: Text = Field(description="an unchanging tag")
+
+    @field_validator("name")
+    @classmethod
+    def _has_no_tag(cls, name: str) -> str:
+        if ":" in name.rpartition("/")[2]:
+            raise ValueError("holds a tag too; put what follows the colon into tag")
+        return name
 
     @field_validator("tag")
     @classmethod

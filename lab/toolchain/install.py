@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import shutil
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab import paths, progress
+from lab.errors import LabError
 from lab.toolchain import go_modules, on_path, origin, releases
 from lab.toolchain.inventory import MODULES, Go, Tool, load
 from lab.toolchain.origin import Origin
@@ -19,16 +21,22 @@ PARALLEL = 2
 """Builds at once: a second one uses the cores while the first links or downloads."""
 
 SLOWEST_FIRST = ("kubernetes", "pulumi", "plugin-openstack", "kwok", "helm")
+"""The rest is quick; a slow one begun last would leave a core idle."""
 
 
 def install() -> list[Origin]:
     """Gets all tools. Quick once they are there: nothing is downloaded or built twice.
 
     Raises:
-        LabError: if a tool can be got in no way, or a release is not what its publisher signed for.
+        LabError: if a tool can be got in no way, or a release is not what its publisher's checksum says.
     """
     inventory = load()
-    names = sorted(inventory.tools, key=lambda name: (name not in SLOWEST_FIRST, name))
+    if platform.machine() != "x86_64" or platform.system() != "Linux":
+        raise LabError(
+            f"The lab runs on Linux on x86-64; this is {platform.system()} on {platform.machine()}."
+        )
+    quick = [name for name in inventory.tools if name not in SLOWEST_FIRST]
+    names = [*(name for name in SLOWEST_FIRST if name in inventory.tools), *quick]
     with ThreadPoolExecutor(PARALLEL) as pool:
         futures = [pool.submit(_get, name, inventory.tools[name], inventory.go) for name in names]
         origins = [future.result() for future in futures]
@@ -47,9 +55,10 @@ def cache_key(tool: Tool) -> str:
     """A name for a tool's cache entry that changes with anything that goes into it."""
     digest = hashlib.sha256(tool.model_dump_json().encode())
     if tool.module:
-        for path in sorted((MODULES / tool.module.folder).rglob("*")):
-            if path.is_file():
-                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        for folder in [tool.module.folder, *(copy.folder for copy in tool.module.copies)]:
+            for path in sorted((MODULES / folder).rglob("*")):
+                if path.is_file():
+                    digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -87,9 +96,10 @@ def _fetch(name: str, tool: Tool, go: Go, entry: Path, began: float) -> Origin |
                 return None
             source = "built from Go modules"
             go_modules.build(tool.module, go, folder, paths.LOG / f"build-{name}.log")
+        built = tool.module.version if tool.module and source == "built from Go modules" else None
         found = Origin(
             tool=name,
-            version=tool.version,
+            version=built or tool.version,
             source=source,
             binaries={binary: entry / binary for binary in tool.binaries},
             seconds=round(time.monotonic() - began, 1),

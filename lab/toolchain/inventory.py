@@ -39,6 +39,8 @@ class Module(_Closed):
 
     folder: str
     packages: dict[str, str]
+    version: str | None = None
+    """What is built, where that is not the tool's version."""
     linker: list[str] = Field(default_factory=list)
     generate: list[str] = Field(default_factory=list)
     """Arguments of a first run of the built program, whose output the second build embeds."""

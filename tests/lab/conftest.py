@@ -23,7 +23,7 @@ def lab_up() -> None:
 @pytest.fixture(scope="session")
 def lab_environment(lab_up: None) -> dict[str, str]:
     """The environment that ``python -m lab env`` prints, on top of this process's own."""
-    return {**os.environ, **environment.variables(os.environ["PATH"])}
+    return environment.applied(os.environ)
 
 
 @pytest.fixture(scope="session")

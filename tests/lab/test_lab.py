@@ -130,7 +130,8 @@ def _secrets() -> list[str]:
     import yaml
 
     clouds = yaml.safe_load(paths.CLOUDS_YAML.read_text())["clouds"]
-    found = []
+    made = json.loads((paths.STATE / "openstack" / "passwords.json").read_text())
+    found = list(made.values())
     for cloud in clouds.values():
         for key, value in cloud["auth"].items():
             if key in ("password", "application_credential_secret"):

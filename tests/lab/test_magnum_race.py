@@ -46,7 +46,7 @@ def test_refresh_heals_what_the_provider_gave_up_on(stack: Stack, cloud: Connect
 
     magnum = cloud.container_infrastructure_management
     deadline = time.monotonic() + 60
-    while magnum.find_cluster("science-race").status != "CREATE_COMPLETE":
+    while magnum.find_cluster("science-race", ignore_missing=False).status != "CREATE_COMPLETE":
         assert time.monotonic() < deadline
         time.sleep(1)
     # Not "replace": a second cluster would cost twice, and this one was never lost.

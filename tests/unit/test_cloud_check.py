@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -95,4 +97,27 @@ def test_unreachable_cloud(bare: Path) -> None:
     write_cloud(bare, port)
     text = refused(Cloud(name="mine"))
     assert f"does not answer at http://127.0.0.1:{port}/v3" in text
+    assert "a-hidden-secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "refuses the credentials"), (503, "status 503"), (404, "not the address of a Keystone")],
+)
+def test_only_a_refusal_is_called_one(bare: Path, status: int, said: str) -> None:
+    class Keystone(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Keystone) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        write_cloud(bare, server.server_address[1])
+        text = refused(Cloud(name="mine"))
+        server.shutdown()
+    assert said in text
     assert "a-hidden-secret" not in text

@@ -59,7 +59,7 @@ def running(folder: Path) -> Iterator[Cluster]:
 
 def _free_ports() -> ClusterPorts:
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(6)]
+        sockets = [stack.enter_context(socket.socket()) for _ in range(5)]
         for item in sockets:
             item.bind((HOST, 0))
         ports = [item.getsockname()[1] for item in sockets]
@@ -69,5 +69,4 @@ def _free_ports() -> ClusterPorts:
         etcd_peer=ports[2],
         controller_manager=ports[3],
         scheduler=ports[4],
-        kwok=ports[5],
     )

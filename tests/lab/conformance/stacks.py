@@ -215,7 +215,7 @@ def variables(folder: Path, plugins: str) -> dict[str, str]:
     """
     backend = folder / "backend"
     backend.mkdir(parents=True, exist_ok=True)
-    found = environment.variables(os.environ["PATH"])
+    found = environment.applied(os.environ)
     home = folder / "home"
     if plugins == "lab":
         _install_own(home)

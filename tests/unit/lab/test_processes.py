@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from lab import paths, processes
@@ -59,7 +58,7 @@ def test_stranger_with_the_recorded_pid_is_left_alone() -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         paths.RUN.mkdir()
-        record = {"pid": stranger.pid, "started": psutil.Process(stranger.pid).create_time() - 100}
+        record = {"pid": stranger.pid, "started": "another-boot 4711"}
         processes.pid_file("sleeper").write_text(json.dumps(record))
 
         assert processes.find("sleeper") is None

@@ -1,0 +1,27 @@
+"""The lab's environment: a shell that evaluated it speaks to the lab and to nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+
+from lab import environment
+
+
+def test_credentials_of_a_real_cloud_are_taken_out_of_the_shell() -> None:
+    real = {"PATH": "/usr/bin:/bin", "OS_AUTH_URL": "https://cloud.example/v3", "OS_PASSWORD": "x"}
+    script = environment.exports(real) + "\nenv"
+
+    shell = subprocess.run(["sh", "-c", script], env=real, capture_output=True, text=True, check=True)
+
+    seen = dict(line.split("=", 1) for line in shell.stdout.splitlines() if "=" in line)
+    assert {name for name in seen if name.startswith("OS_")} == {"OS_CLOUD", "OS_CLIENT_CONFIG_FILE"}
+    assert environment.applied(real).items() <= seen.items()
+
+
+def test_a_proxy_never_comes_between_the_lab_and_its_clients() -> None:
+    assert environment.applied({"NO_PROXY": "example.org"})["no_proxy"] == "example.org,127.0.0.1"
+
+
+def test_evaluating_twice_changes_nothing_more() -> None:
+    once = environment.applied({"PATH": "/usr/bin"})
+    assert environment.applied(once) == once
