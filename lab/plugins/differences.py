@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from lab.plugins.values import Value
 
 Path = tuple[str | int, ...]
 """Names and list positions on the way to a property."""
+
+_PART = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]|([^.\[\]"]+)')
+"""A quoted name, a position, or a plain name."""
 
 _PLAIN_NAME = re.compile(r"[^.\[\]\"]+")
 
@@ -59,27 +62,37 @@ def path_text(path: Path) -> str:
     return text
 
 
-def touches(path: Path, forced: Collection[str]) -> bool:
+def touches(path: Path, properties: Iterable[str]) -> bool:
     """Does a change at a path touch one of these properties?
 
     It does if it lies inside one, or is one, or has one inside it (then all of it came or went).
 
     Args:
         path: where something changed.
-        forced: properties, written with dots and with ``[*]`` for any list position.
+        properties: in Pulumi's notation, with ``[*]`` for any position or name.
     """
-    parts = ["[*]" if isinstance(part, int) else part for part in path]
-    for property_name in forced:
-        wanted = property_name.replace("[*]", ".[*]").split(".")
-        shared = min(len(parts), len(wanted))
-        if parts[:shared] == wanted[:shared]:
-            return True
-    return False
+    return any(_agree(path, wanted) for wanted in map(_parts, properties))
+
+
+def lies_inside(path: Path, properties: Iterable[str]) -> bool:
+    """Is a path one of these properties, or inside one? They are written as for `touches`."""
+    return any(len(path) >= len(wanted) and _agree(path, wanted) for wanted in map(_parts, properties))
 
 
 def changed_names(changes: Mapping[Path, Change]) -> list[str]:
     """The top-level properties in which something changed, in order."""
     return sorted({str(path[0]) for path in changes if path})
+
+
+def _parts(text: str) -> Path:
+    parts: list[str | int] = []
+    for quoted, position, name in _PART.findall(text):
+        parts.append(quoted.replace('\\"', '"') or name or (position if position == "*" else int(position)))
+    return tuple(parts)
+
+
+def _agree(path: Path, wanted: Path) -> bool:
+    return all(part in ("*", found) for found, part in zip(path, wanted, strict=False))
 
 
 def _padded(values: list[Value], length: int) -> list[Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 import traceback
@@ -12,7 +13,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from lab.plugins.differences import Change, changed_names, path_text
+from lab.plugins.differences import Change, changed_names, lies_inside, path_text
 from lab.plugins.provider import (
     Cancellation,
     CancelledError,
@@ -145,7 +146,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             old_inputs=decode(request.old_inputs),
             outputs=decode(request.olds),
         )
-        return _differences(self._provider.kind(resource.type).diff(resource))
+        found = self._provider.kind(resource.type).diff(resource)
+        # The engine has put the old values of ignored inputs back, but knows nothing of computed ones.
+        changes = {
+            path: change
+            for path, change in found.changes.items()
+            if not lies_inside(path, request.ignoreChanges)
+        }
+        replaces = [path for path in found.replaces if path in changes]
+        return _differences(dataclasses.replace(found, changes=changes, replaces=replaces))
 
     @_answering
     def Create(self, request: provider_pb2.CreateRequest) -> provider_pb2.CreateResponse:  # noqa: N802

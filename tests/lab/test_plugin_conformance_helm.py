@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import functools
+import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ CHART = Path(__file__).parent / "conformance" / "chart"
 Program = Callable[[], None]
 
 
-def release(cluster: Cluster, **arguments: Any) -> Program:
+def release(cluster: Cluster, *, ignore_changes: list[str] | None = None, **arguments: Any) -> Program:
     """A program of one release of the small chart, named ``small`` unless it says otherwise."""
 
     def run() -> None:
@@ -41,7 +44,7 @@ def release(cluster: Cluster, **arguments: Any) -> Program:
         made = kubernetes.helm.v3.Release(
             "small",
             **{argument: value for argument, value in wanted.items() if value is not None},
-            opts=pulumi.ResourceOptions(provider=provider),
+            opts=pulumi.ResourceOptions(provider=provider, ignore_changes=ignore_changes),
         )
         pulumi.export("status", made.status)
 
@@ -133,6 +136,8 @@ def test_a_changed_template_of_a_local_chart_is_a_change(stack: Stack, cluster: 
     template = chart / "templates" / "all.yaml"
     template.write_text(template.read_text().replace("data:\n  greeting:", "data:\n  added: x\n  greeting:"))
     assert stack.preview(release(cluster, chart=str(chart))).changes("small") == {"checksum": "update"}
+    ignoring = release(cluster, chart=str(chart), ignore_changes=["checksum"])
+    assert stack.preview(ignoring).operations == {}
     stack.up(release(cluster, chart=str(chart)))
     assert settings(cluster)["added"] == "x"
 
@@ -181,6 +186,32 @@ def test_secret_values_are_encrypted_in_the_state(stack: Stack, cluster: Cluster
     assert stack.preview(program).operations == {}
 
 
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[str]:
+    """The address of a chart repository that has the small chart."""
+    for arguments in (
+        ["package", str(CHART), "--destination", str(tmp_path)],
+        ["repo", "index", str(tmp_path)],
+    ):
+        subprocess.run([str(paths.BIN / "helm"), *arguments], check=True, capture_output=True)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_chart_comes_from_a_repository_in_the_version_that_is_asked_for(
+    stack: Stack, cluster: Cluster, repository: str
+) -> None:
+    source = {"chart": "small", "repository_opts": {"repo": repository}}
+    with pytest.raises(RunFailed, match=r"9\.9\.9"):
+        stack.preview(release(cluster, version="9.9.9", **source))
+    run = stack.up(release(cluster, version="1.2.3", **source))
+    assert run.outputs["status"]["version"] == "1.2.3"
+    assert stack.preview(release(cluster, version="1.2.3", **source)).operations == {}
+
+
 # What goes wrong
 
 
@@ -188,7 +219,7 @@ def test_a_failed_installation_is_recorded_and_mended_by_the_next_update(
     stack: Stack, cluster: Cluster
 ) -> None:
     with pytest.raises(RunFailed) as failure:
-        stack.up(release(cluster, values={"cpu": "1000"}, timeout=5))
+        stack.up(release(cluster, values={"cpu": "1000"}, timeout=3))
     assert "small" in str(failure.value)
     assert releases(cluster) == {"small": "failed"}
     recorded = stack.resource("small")
@@ -203,7 +234,7 @@ def test_a_failed_installation_is_recorded_and_mended_by_the_next_update(
 def test_a_failed_upgrade_is_recorded_and_mended_by_the_next_update(stack: Stack, cluster: Cluster) -> None:
     stack.up(release(cluster))
     with pytest.raises(RunFailed):
-        stack.up(release(cluster, values={"cpu": "1000"}, timeout=5))
+        stack.up(release(cluster, values={"cpu": "1000"}, timeout=3))
     assert releases(cluster) == {"small": "failed"}
     assert stack.resource("small")["initErrors"]
     mended = stack.up(release(cluster, values={"cpu": "10m"}))
@@ -212,7 +243,7 @@ def test_a_failed_upgrade_is_recorded_and_mended_by_the_next_update(stack: Stack
 
 def test_an_atomic_installation_that_fails_leaves_nothing(stack: Stack, cluster: Cluster) -> None:
     with pytest.raises(RunFailed):
-        stack.up(release(cluster, values={"cpu": "1000"}, timeout=5, atomic=True))
+        stack.up(release(cluster, values={"cpu": "1000"}, timeout=3, atomic=True))
     assert releases(cluster) == {}
     with pytest.raises(KeyError):
         stack.resource("small")

@@ -364,7 +364,11 @@ def test_a_custom_resource_and_its_definition_come_in_one_update(stack: Stack, c
                 "widget",
                 api_version="conformance.test/v1",
                 kind="Widget",
-                metadata={"name": "widget"},
+                # In the foreground the server would first look through all kinds for what the widget owns.
+                metadata={
+                    "name": "widget",
+                    "annotations": {"pulumi.com/deletionPropagationPolicy": "background"},
+                },
                 spec={"size": size},
                 opts=pulumi.ResourceOptions.merge(options, after),
             )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.plugins.differences import Change, differences, path_text, touches
+from lab.plugins.differences import Change, differences, lies_inside, path_text, touches
 from lab.plugins.values import UNKNOWN, Asset, Secret, decode, encode, has_secrets, hide_like, reveal
 
 SCALARS = (
@@ -116,3 +116,25 @@ def test_paths_are_written_as_pulumi_writes_them() -> None:
 )
 def test_which_changes_touch_a_fixed_property(path: tuple[str | int, ...], touched: bool) -> None:
     assert touches(path, ["spec.selector", "spec.containers[*].image"]) is touched
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        (("spec", "replicas"), True),
+        (("spec",), False),
+        (("metadata", "annotations", "a.b/c"), True),
+        (("metadata", "annotations", 'say "hi"', "x"), True),
+        (("metadata", "annotations", "other"), False),
+        (("list", 2), True),
+        (("list", 1), False),
+    ],
+)
+def test_which_changes_lie_inside_an_ignored_property(path: tuple[str | int, ...], inside: bool) -> None:
+    ignored = [
+        "spec.replicas",
+        'metadata.annotations["a.b/c"]',
+        r'metadata.annotations["say \"hi\""]',
+        "list[2]",
+    ]
+    assert lies_inside(path, ignored) is inside
