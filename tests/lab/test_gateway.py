@@ -17,6 +17,7 @@ import pytest
 from openstack.connection import Connection
 
 from lab import paths
+from tests.lab.listening import listening_addresses
 from tests.lab.stack import Stack, dev_settings
 
 NODE_GROUP = "openstack:containerinfra/nodeGroup:NodeGroup"
@@ -124,6 +125,10 @@ def test_gateway_stands(stack: Stack, kubectl: Callable[..., str], cloud: Connec
     # Every Kubernetes node is a server that the project pays for.
     servers = {server.name for server in cloud.compute.servers()}
     assert {name for found in nodes(kubectl).values() for name in found} <= servers
+
+
+def test_control_plane_listens_on_loopback_only(stack: Stack) -> None:
+    assert listening_addresses() == {"127.0.0.1"}
 
 
 def test_second_preview_is_clean(stack: Stack) -> None:

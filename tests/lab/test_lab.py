@@ -14,6 +14,7 @@ import pytest
 from openstack.connection import Connection
 
 from lab import openstack, paths, processes
+from tests.lab.listening import listening_addresses
 
 
 def lab(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -68,15 +69,7 @@ def test_everything_killed_at_once_is_repaired(lab_up: None, cloud: Connection) 
 
 
 def test_all_listens_on_loopback_only(lab_up: None) -> None:
-    addresses = set()
-    for name in processes.known():
-        process = processes.find(name)
-        if process:
-            for member in [process, *process.children(recursive=True)]:
-                for connection in member.net_connections():
-                    if connection.status == psutil.CONN_LISTEN:
-                        addresses.add(connection.laddr.ip)
-    assert addresses == {"127.0.0.1"}
+    assert listening_addresses() == {"127.0.0.1"}
 
 
 def test_no_secret_stands_in_the_process_list(lab_up: None) -> None:
