@@ -204,7 +204,7 @@ def repository(tmp_path: Path) -> Iterator[str]:
 def test_a_chart_comes_from_a_repository_in_the_version_that_is_asked_for(
     stack: Stack, cluster: Cluster, repository: str
 ) -> None:
-    source = {"chart": "small", "repository_opts": {"repo": repository}}
+    source: dict[str, Any] = {"chart": "small", "repository_opts": {"repo": repository}}
     with pytest.raises(RunFailed, match=r"9\.9\.9"):
         stack.preview(release(cluster, version="9.9.9", **source))
     run = stack.up(release(cluster, version="1.2.3", **source))
