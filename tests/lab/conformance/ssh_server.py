@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import getpass
+import os
 import socket
 import subprocess
 import time
@@ -40,6 +41,7 @@ class Sshd:
     """An SSH server that can be started late."""
 
     def __init__(self, folder: Path) -> None:
+        _install()
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +72,7 @@ class Sshd:
         # Its child processes need this folder, which Debian's own service makes.
         Path("/run/sshd").mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-e", "-f", str(self._folder / "sshd_config")],
+            [str(_SSHD), "-D", "-e", "-f", str(self._folder / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stderr=(self._folder / "log").open("wb"),
         )
@@ -86,6 +88,8 @@ class Sshd:
             self._process.terminate()
             self._process.wait(10)
 
+
+_SSHD = Path("/usr/sbin/sshd")
 
 _KEYS = {"host": "", "other": "", "user": "", "encrypted": "open sesame"}
 
@@ -104,3 +108,14 @@ def running(folder: Path) -> Iterator[SshServer]:
 def _key(path: Path, phrase: str) -> str:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", phrase, "-f", str(path)], check=True)
     return path.read_text()
+
+
+def _install() -> None:
+    if _SSHD.exists():
+        return
+    # Where services are managed, Debian's package would open this machine to the network.
+    managed = Path("/run/systemd/system").exists()
+    assert not managed and os.geteuid() == 0, "install Debian's openssh-server for these tests"
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update"], ["install", "--no-install-recommends", "-y", "openssh-server"]):
+        subprocess.run(["apt-get", "-q", *command], env=quiet, check=True, stdout=subprocess.DEVNULL)
