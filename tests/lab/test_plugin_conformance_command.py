@@ -49,6 +49,13 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
+@pytest.fixture
+def stack(only_stack: Stack) -> Iterator[Stack]:
+    """An empty stack; what commands leave behind lies in the tests' own folders, so it is not destroyed."""
+    yield only_stack
+    only_stack.forget()
+
+
 def lines(log: Path) -> list[str]:
     """What the commands have written."""
     return log.read_text().splitlines() if log.exists() else []
@@ -73,8 +80,9 @@ def test_commands_run_when_the_resource_is_made_changed_and_removed(stack: Stack
 
     stack.up(program("1"))
     assert stack.up(program("1")).operations == {}
-    assert stack.preview(program("2")).changes("command") == {"environment.VERSION": "update"}
-    assert stack.up(program("2")).operations == {"command": ["update"]}
+    run = stack.up(program("2"))
+    assert run.operations == {"command": ["update"]}
+    assert run.changes("command") == {"environment.VERSION": "update"}
     stack.up(nothing)
     assert lines(log) == ["create 1", "update 2", "delete 2"]
 

@@ -110,9 +110,9 @@ def test_a_release_is_installed_and_described(stack: Stack, cluster: Cluster) ->
 def test_changed_values_upgrade_in_place(stack: Stack, cluster: Cluster) -> None:
     stack.up(release(cluster, values={"greeting": "one", "list": ["a", "b"]}, max_history=2))
     changed = release(cluster, values={"greeting": "two", "list": ["a", "c"]}, max_history=2)
-    changes = stack.preview(changed).changes("small")
-    assert changes["values.greeting"] == changes["values.list[1]"] == "update"
-    assert stack.up(changed).operations == {"small": ["update"]}
+    run = stack.up(changed)
+    assert run.operations == {"small": ["update"]}
+    assert run.changes("small")["values.greeting"] == run.changes("small")["values.list[1]"] == "update"
     assert settings(cluster)["greeting"] == "two"
     run = stack.up(release(cluster, values={"list": []}, max_history=2))
     assert run.outputs["status"]["revision"] == 3
@@ -135,10 +135,9 @@ def test_a_changed_template_of_a_local_chart_is_a_change(stack: Stack, cluster: 
     stack.up(release(cluster, chart=str(chart)))
     template = chart / "templates" / "all.yaml"
     template.write_text(template.read_text().replace("data:\n  greeting:", "data:\n  added: x\n  greeting:"))
-    assert stack.preview(release(cluster, chart=str(chart))).changes("small") == {"checksum": "update"}
     ignoring = release(cluster, chart=str(chart), ignore_changes=["checksum"])
     assert stack.preview(ignoring).operations == {}
-    stack.up(release(cluster, chart=str(chart)))
+    assert stack.up(release(cluster, chart=str(chart))).changes("small") == {"checksum": "update"}
     assert settings(cluster)["added"] == "x"
 
 
@@ -290,8 +289,7 @@ def test_a_refresh_finds_values_that_were_changed_by_hand(stack: Stack, cluster:
     helm(cluster, "upgrade", "small", str(CHART), "--set", "greeting=theirs")
     stack.refresh()
     wanted = release(cluster, values={"greeting": "ours"})
-    assert stack.preview(wanted).changes("small")["values.greeting"] == "update"
-    stack.up(wanted)
+    assert stack.up(wanted).changes("small")["values.greeting"] == "update"
     assert settings(cluster)["greeting"] == "ours"
 
 

@@ -127,8 +127,9 @@ def test_changed_data_replaces_a_config_map_the_new_one_first(stack: Stack, clus
     stack.up(program(cluster, config_map("settings", {"key": "old"})))
     old = in_state(stack, "settings")["metadata"]["name"]
     changed = program(cluster, config_map("settings", {"key": "new"}))
-    assert stack.preview(changed).changes("settings") == {"data.key": "update-replace"}
-    assert stack.up(changed).operations["settings"] == ["create-replacement", "replace", "delete-replaced"]
+    run = stack.up(changed)
+    assert run.operations["settings"] == ["create-replacement", "replace", "delete-replaced"]
+    assert run.changes("settings") == {"data.key": "update-replace"}
     assert in_state(stack, "settings")["metadata"]["name"] != old
     with pytest.raises(ApiException, match="404"):
         cluster.core.read_namespaced_config_map(old, "default")

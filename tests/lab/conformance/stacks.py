@@ -102,6 +102,7 @@ class Stack:
             pulumi_command=automation.PulumiCommand(root=str(paths.STATE)),
         )
         self._stack = _QuickStack(name, workspace, StackInitMode.CREATE_OR_SELECT)
+        self._empty_state = self.state_file.read_bytes()
 
     def up(self, program: Program) -> Run:
         """Updates the stack; raises RunFailed."""
@@ -119,6 +120,10 @@ class Stack:
         """Destroys all that is in the stack, if anything is; raises RunFailed."""
         if self._resources():
             self._run(_nothing, "destroy")
+
+    def forget(self) -> None:
+        """Empties the state without touching what is in it; costs nothing."""
+        self.state_file.write_bytes(self._empty_state)
 
     def interrupted_up(self, program: Program, when: Callable[[], bool]) -> str:
         """Updates the stack, interrupts that as Ctrl-C does, and returns what the engine said.
