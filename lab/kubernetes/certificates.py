@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import ipaddress
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from lab.private_files import write_private
 
 LIFETIME = datetime.timedelta(days=365)
 """A year, as kubeadm gives (and as gateways on Jetstream2 find out when it is over)."""
@@ -115,15 +116,6 @@ def make_signing_key(private: Path, public: Path) -> None:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ),
     )
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Writes a file with mode 0600 in one step: readers see the old content or the new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    temporary.rename(path)
 
 
 def _subject(common_name: str, organization: str | None = None) -> x509.Name:

@@ -19,8 +19,8 @@ import yaml
 from lab import processes
 from lab.errors import LabError
 from lab.kubernetes import certificates, programs
-from lab.kubernetes.certificates import write_private
 from lab.ports import HOST, ClusterPorts
+from lab.private_files import write_private
 from lab.processes import Service
 
 VERSION = "v1.33.1"

@@ -15,8 +15,8 @@ import pydantic
 
 from lab import paths, ports
 from lab.errors import LabError
-from lab.kubernetes.certificates import write_private
 from lab.kubernetes.control_plane import ControlPlane
+from lab.private_files import write_private
 
 
 class _Closed(pydantic.BaseModel):

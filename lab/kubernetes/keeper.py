@@ -13,11 +13,11 @@ from lab import paths
 from lab.errors import LabError
 from lab.kubernetes import delays, folders
 from lab.kubernetes.api import ApiError
-from lab.kubernetes.certificates import write_private
 from lab.kubernetes.cloud import Cloud
 from lab.kubernetes.cluster import Cluster
 from lab.kubernetes.control_plane import merged_kubeconfig
 from lab.kubernetes.folders import Folder
+from lab.private_files import write_private
 
 KUBECONFIG = paths.STATE / "kubeconfig"
 

@@ -19,6 +19,7 @@ from lab import paths
 from lab.errors import LabError
 from lab.openstack import folders, passwords
 from lab.openstack.configuration import AUTH_URL, REGION
+from lab.private_files import write_private
 
 PROJECT = "gateway"
 GATEWAY_USER = "gateway"
@@ -92,7 +93,7 @@ def _seed() -> None:
         "lab-keeper": {"auth": by_password(KEEPER_USER, secret.keeper, PROJECT)},
         "lab-admin": {"auth": by_password("admin", secret.admin, "admin")},
     }
-    passwords.write_private(paths.CLOUDS_YAML, clouds_yaml(clouds))
+    write_private(paths.CLOUDS_YAML, clouds_yaml(clouds))
 
 
 def clouds_yaml(clouds: dict[str, dict[str, Any]]) -> str:

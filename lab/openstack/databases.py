@@ -18,7 +18,7 @@ from lab import paths, processes
 from lab.errors import LabError
 from lab.openstack import cached, configuration, folders, mariadb
 from lab.openstack.commands import run
-from lab.openstack.passwords import write_private
+from lab.private_files import write_private
 from lab.progress import step
 
 DATABASES = [

@@ -12,6 +12,7 @@ from pathlib import Path
 from lab import paths, processes
 from lab.openstack import configuration, databases, folders, mariadb, passwords
 from lab.ports import HOST, OPENSTACK
+from lab.private_files import write_private
 from lab.processes import Service, answers_http
 
 DATABASE = "mariadb"
@@ -60,7 +61,7 @@ def prepare() -> None:
         make_keys(folders.DATA / "keystone" / name)
     compute_id = folders.DATA / "nova" / "compute_id"
     if not compute_id.exists():
-        passwords.write_private(compute_id, f"{uuid.uuid4()}\n")
+        write_private(compute_id, f"{uuid.uuid4()}\n")
     site = configuration.Site(
         data=folders.DATA,
         installed=folders.environment() / "etc",
@@ -74,7 +75,7 @@ def prepare() -> None:
         # Nova takes its pipeline from beside its configuration only.
         "nova/api-paste.ini": (site.installed / "nova" / "api-paste.ini").read_text(),
     }.items():
-        passwords.write_private(folders.ETC / name, text)
+        write_private(folders.ETC / name, text)
 
 
 def services() -> list[Service]:
@@ -86,7 +87,7 @@ def make_keys(folder: Path) -> None:
     """Makes Keystone's keys unless they are there: 1 is the one in use, 0 the next (its own layout)."""
     for name in ("0", "1"):
         if not (folder / name).exists():
-            passwords.write_private(folder / name, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+            write_private(folder / name, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     folder.chmod(0o700)
 
 

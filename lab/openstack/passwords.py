@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import secrets
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.private_files import write_private
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,3 @@ def load_or_make(path: Path) -> Passwords:
         raise LabError(
             f"{path} does not hold the lab's passwords. Run `python -m lab reset`, which makes a new lab."
         ) from error
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file of mode 0600 in one step: a reader, or a kill, never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.unlink(missing_ok=True)
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    aside.rename(path)

@@ -9,6 +9,7 @@ import pytest
 
 from lab.errors import LabError
 from lab.openstack import launch, passwords
+from lab.private_files import write_private
 
 
 def test_passwords_are_random_long_and_all_different() -> None:
@@ -41,10 +42,10 @@ def test_a_damaged_file_is_refused_and_kept(tmp_path: Path, text: str) -> None:
 
 def test_private_files_replace_one_another_in_one_step(tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    passwords.write_private(file, "old")
+    write_private(file, "old")
     # What a killed write left behind is no obstacle.
     (tmp_path / ".secret.new").write_text("half")
-    passwords.write_private(file, "new")
+    write_private(file, "new")
     assert file.read_text() == "new"
     assert file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]

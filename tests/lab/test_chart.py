@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lab import paths
 from tests.unit.settings_files import GOOD, PROGRAM
 from tests.unit.test_hub_values import settings_of, values_of
 
@@ -18,12 +18,9 @@ CHART = PROGRAM / "lab" / "charts" / "jupyterhub"
 
 
 @pytest.fixture(scope="module")
-def helm() -> str:
-    built = PROGRAM / ".lab" / "bin" / "helm"
-    found = str(built) if built.exists() else shutil.which("helm")
-    if found is None:
-        pytest.skip("helm is neither in .lab/bin nor on PATH: run `python -m lab up`")
-    return found
+def helm(lab_up: None) -> str:
+    """The lab's helm."""
+    return str(paths.BIN / "helm")
 
 
 def rendered(helm: str, values: dict[str, Any], tmp_path: Path) -> list[dict[str, Any]]:
