@@ -380,3 +380,14 @@ def test_a_copy_to_a_folder_that_is_not_there_fails(stack: Stack, host: SshServe
     source.write_text("one")
     with pytest.raises(RunFailed):
         stack.up(copy(host, pulumi.FileAsset(str(source)), tmp_path / "missing" / "place"))
+
+
+def test_an_interrupt_ends_a_transfer(stack: Stack, host: SshServer, tmp_path: Path) -> None:
+    source, place = tmp_path / "source", tmp_path / "place"
+    size = 600 * 2**20
+    with source.open("wb") as file:
+        file.truncate(size)
+    program = copy(host, pulumi.FileAsset(str(source)), place)
+    stack.interrupted_up(program, lambda: place.exists() and place.stat().st_size > 0)
+    assert place.stat().st_size < size
+    place.unlink()

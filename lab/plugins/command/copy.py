@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import paramiko
@@ -14,6 +15,11 @@ from lab.plugins.command.ssh import Dialer, target
 from lab.plugins.engine import Engine
 from lab.plugins.provider import Cancellation, Difference, PluginError, Problem, Resource, State
 from lab.plugins.values import UNKNOWN, Asset, Properties, reveal
+
+Progress = Callable[[int, int], None]
+"""Told between two pieces of a file how many of its bytes are there."""
+
+_SILENCE_SECONDS = 60.0
 
 
 class Copies:
@@ -65,10 +71,18 @@ class Copies:
             files = paramiko.SFTPClient.from_transport(transport)
             if files is None:
                 raise PluginError("the host offers no file transfer (SFTP)")
+            channel = files.get_channel()
+            if channel is not None:
+                # A host that falls silent in the middle must not hold the engine for ever.
+                channel.settimeout(_SILENCE_SECONDS)
             try:
-                _put(files, inputs["source"], str(inputs["remotePath"]))
+                _put(files, inputs["source"], str(inputs["remotePath"]), self._look_up)
             except OSError as error:
                 raise PluginError(f"copying to {inputs['remotePath']} failed: {error}") from error
+
+    def _look_up(self, done: int, size: int) -> None:
+        """Between two pieces of a file: ends the transfer if the operator has interrupted."""
+        self._cancellation.pause(0, f"copying to another host ({done} of {size} bytes)")
 
 
 def _copyable(source: object) -> bool:
@@ -77,7 +91,7 @@ def _copyable(source: object) -> bool:
     return source.path is not None or (source.text is not None and not source.archive)
 
 
-def _put(files: paramiko.SFTPClient, source: Asset, place: str) -> None:
+def _put(files: paramiko.SFTPClient, source: Asset, place: str, progress: Progress) -> None:
     """Copies by the published plugin's rules.
 
     ======================  =====================  ==================  =================
@@ -92,12 +106,12 @@ def _put(files: paramiko.SFTPClient, source: Asset, place: str) -> None:
     if source.path is None:
         if _is_folder(files, place):
             raise PluginError(f"{place} is a folder; for a text, remote_path must name a file")
-        with files.open(place, "w") as target_file:
-            target_file.write((source.text or "").encode())
+        text = (source.text or "").encode()
+        files.putfo(io.BytesIO(text), place, len(text), progress)
         return
     path = Path(source.path)
     if not path.is_dir():
-        files.put(str(path), f"{place}/{path.name}" if _is_folder(files, place) else place)
+        files.put(str(path), f"{place}/{path.name}" if _is_folder(files, place) else place, progress)
         return
     _make_folder(files, place)
     if not source.path.endswith("/"):
@@ -108,7 +122,7 @@ def _put(files: paramiko.SFTPClient, source: Asset, place: str) -> None:
         if item.is_dir():
             _make_folder(files, there)
         else:
-            files.put(str(item), there)
+            files.put(str(item), there, progress)
 
 
 def _make_folder(files: paramiko.SFTPClient, place: str) -> None:
