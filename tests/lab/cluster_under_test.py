@@ -161,7 +161,9 @@ class Kubernetes:
         return [
             node
             for node in found
-            if any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
+            if any(
+                c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", [])
+            )
             and (group is None or node["metadata"]["labels"].get(GROUP_LABEL) == group)
         ]
 

@@ -81,7 +81,9 @@ def nodes(kubectl: Callable[..., str]) -> dict[str, list[str]]:
     """Names of the Ready nodes by node group; the control plane's are left out."""
     found: dict[str, list[str]] = {}
     for node in json.loads(kubectl("get", "nodes", "--output", "json"))["items"]:
-        ready = [c["status"] for c in node["status"]["conditions"] if c["type"] == "Ready"] == ["True"]
+        ready = [c["status"] for c in node["status"].get("conditions", []) if c["type"] == "Ready"] == [
+            "True"
+        ]
         group = node["metadata"]["labels"].get(GROUP_LABEL)
         if group and ready:
             found.setdefault(group, []).append(node["metadata"]["name"])
