@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,6 +14,7 @@ from rich.console import Console
 
 from lab import environment, lifecycle, paths, processes
 from lab import status as lab_status
+from lab.accounting import commands as accounting
 from lab.errors import LabError
 
 app = typer.Typer(
@@ -92,6 +95,22 @@ def env(as_json: Json = False) -> None:
         print(json.dumps(environment.variables(os.environ), indent=1))
     else:
         print(environment.exports(os.environ))
+
+
+def _told(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with its failures told in words; its arguments and help are its own."""
+
+    @functools.wraps(command)
+    def told(**arguments: object) -> None:
+        _run(lambda: command(**arguments))
+
+    return told
+
+
+app.command("clock", epilog="Example: python -m lab clock --jump 60d")(_told(accounting.show_clock))
+app.command("accounting", epilog="Example: python -m lab accounting --allocated 5000")(
+    _told(accounting.show_accounting)
+)
 
 
 def _run(action: lifecycle.Action) -> None:

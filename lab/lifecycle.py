@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from lab import kubernetes, openstack, paths, processes, progress
+from lab import accounting, kubernetes, openstack, paths, processes, progress
 from lab.toolchain import install as toolchain
 
 Action = Callable[[], None]
@@ -53,6 +53,9 @@ def _cloud() -> None:
             processes.wait_ready(service, START_SECONDS)
     with progress.step("Catalog, project, flavors, image and network"):
         openstack.seed()
+    with progress.step("The accounting answers"):
+        processes.start(accounting.service())
+        processes.wait_ready(accounting.service(), START_SECONDS)
 
 
 def down() -> None:

@@ -17,6 +17,9 @@ OPENSTACK: dict[str, int] = {
 }
 """OpenStack's own well-known ports, so that addresses read as they do on a real cloud."""
 
+ACCOUNTING = 9001
+"""The port of Jetstream2's accounting API."""
+
 CLUSTER_BASE = 17000
 PORTS_PER_CLUSTER = 10
 MAX_CLUSTERS = 10

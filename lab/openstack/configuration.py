@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.ports import HOST, OPENSTACK
+from lab.ports import ACCOUNTING, HOST, OPENSTACK
 
 REGION = "RegionOne"
 KEYSTONE = f"http://{HOST}:{OPENSTACK['keystone']}"
@@ -22,6 +22,7 @@ CATALOG: dict[str, tuple[str, str]] = {
     "container-infra": ("magnum", f"http://{HOST}:{OPENSTACK['magnum']}/v1"),
     "block-storage": ("cinder", f"http://{HOST}:{OPENSTACK['cinder']}/v3"),
     "volumev3": ("cinderv3", f"http://{HOST}:{OPENSTACK['cinder']}/v3"),
+    "accounting": ("accounting", f"http://{HOST}:{ACCOUNTING}"),
 }
 """Service type to name and address, the same for the public, internal and admin interface.
 

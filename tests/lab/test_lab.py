@@ -34,7 +34,7 @@ def status() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", [*[service.name for service in openstack.services()], "keeper"])
+@pytest.mark.parametrize("name", [*[service.name for service in openstack.services()], "accounting", "keeper"])
 def test_killed_service_is_repaired_and_nothing_is_lost(lab_up: None, cloud: Connection, name: str) -> None:
     network = cloud.network.create_network(name=f"kept-through-{name}")
     try:

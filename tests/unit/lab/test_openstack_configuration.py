@@ -88,7 +88,7 @@ def test_catalog_addresses_are_loopback_and_in_the_port_table() -> None:
     for _, url in configuration.CATALOG.values():
         host, _, port = url.removeprefix("http://").split("/")[0].partition(":")
         assert host == "127.0.0.1"
-        assert int(port) in ports.OPENSTACK.values()
+        assert int(port) in {*ports.OPENSTACK.values(), ports.ACCOUNTING}
 
 
 def test_catalog_has_cinder_by_both_of_its_names() -> None:
