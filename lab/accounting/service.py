@@ -31,7 +31,7 @@ class Server(ThreadingHTTPServer):
         self.cloud = cloud
         self.closing = threading.Event()
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, _request: object, _client_address: object) -> None:
         """Logs what a connection died of; a client that went away is no fault, and told in one line."""
         if isinstance(sys.exception(), ConnectionError):
             _log.info("a client went away before it was answered")
