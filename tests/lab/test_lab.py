@@ -17,6 +17,9 @@ from lab import openstack, paths, processes
 from tests.lab.listening import listening_addresses
 
 
+SERVICES = [*(service.name for service in openstack.services()), "accounting", "keeper"]
+
+
 def lab(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs ``python -m lab``."""
     return subprocess.run(
@@ -34,7 +37,7 @@ def status() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", [*[service.name for service in openstack.services()], "accounting", "keeper"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_killed_service_is_repaired_and_nothing_is_lost(lab_up: None, cloud: Connection, name: str) -> None:
     network = cloud.network.create_network(name=f"kept-through-{name}")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,13 +36,12 @@ class Project(Cloud):
 
 
 @pytest.fixture(autouse=True)
-def lab_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def lab_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Books of a lab that has just come up."""
     monkeypatch.setattr(books, "FILE", tmp_path / "books.json")
     monkeypatch.setattr(books, "LOCK", tmp_path / "lock")
     monkeypatch.setattr(faults, "FILE", tmp_path / "fault")
     meter.open_books()
-    return
 
 
 def used() -> float:
