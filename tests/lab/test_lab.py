@@ -16,7 +16,6 @@ from openstack.connection import Connection
 from lab import openstack, paths, processes
 from tests.lab.listening import listening_addresses
 
-
 SERVICES = [*(service.name for service in openstack.services()), "accounting", "keeper"]
 
 
