@@ -114,7 +114,7 @@ def parse(content: bytes, *, now: float) -> Parsed:
             milliseconds in place of seconds.
     """
     parser = _Parser(now)
-    parts: list[_Columns] = []
+    parts = [parser.columns([])]
     bad: list[BadLine] = []
     lines = content.split(b"\n")
     headers = 0
