@@ -173,7 +173,11 @@ def _sentence(judged: Verdict, ends_at: float, *, left: float, reserve_su: float
 
 def _epitaph(su_delta: float) -> str:
     """The verdict on an allocation that has no time left."""
-    return f"Has ended with {_su(abs(su_delta))} SU {'short' if su_delta < 0 else 'to spare'}."
+    return (
+        f"Has ended {_su(-su_delta)} SU short."
+        if su_delta < 0
+        else f"Has ended with {_su(su_delta)} SU to spare."
+    )
 
 
 def _cure(nodes: Mapping[str, int]) -> str:
