@@ -35,7 +35,10 @@ def row(
 
 def text(rows: Iterable[Row], *, ends: str = "\n", header: bool = True) -> str:
     """A ledger as another program would write it."""
-    lines = [f"{r.timestamp!r},{r.resource},{float(r.used)!r},{float(r.allocated)!r},{r.start},{r.end}" for r in rows]
+    lines = [
+        f"{r.timestamp!r},{r.resource},{float(r.used)!r},{float(r.allocated)!r},{r.start},{r.end}"
+        for r in rows
+    ]
     return "".join(line + ends for line in ([HEADER] if header else []) + lines)
 
 
