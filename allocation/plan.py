@@ -137,6 +137,11 @@ class Plan(Section):
                 )
         return stages
 
+    def known_at(self, moment: float) -> Plan:
+        """The plan without the stages that had not begun by then: for looking at the past as it was."""
+        begun = tuple(stage for stage in self.stages if stage.since <= moment)
+        return self.model_copy(update={"stages": begun})
+
     def stage_at(self, moment: float) -> Stage | None:
         """The stage in force at a time; None before the first."""
         index = bisect.bisect_right([stage.since for stage in self.stages], moment)

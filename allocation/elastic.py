@@ -1,0 +1,186 @@
+"""The part of the burn that follows the users: learnt from known days, told for days ahead.
+
+    burn above the floor = level × usual(kind of day, weekday) × growth
+
+``usual`` is a Poisson regression with logarithmic link (statsmodels GLM; quasi-likelihood, since only the
+mean matters) with a long memory, held to mild prior expectations where the history has not seen a kind of
+day yet. ``level`` is the ratio of recent days to it, with a short memory. ``growth`` is a trend of that
+ratio (weighted least squares), shrunk by its own uncertainty and fading out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.day_kinds import BREAK, CLASS, KINDS, ORDINARY, Kinds, another_period, kinds, weekday
+from allocation.plan import Plan
+
+PATTERN_HALF_LIFE = 180.0
+LEVEL_HALF_LIFE = 14.0
+SCATTER_HALF_LIFE = 60.0
+TREND_HALF_LIFE = 60.0
+"""Days after which a day counts half: for the pattern, the level, the scatter about them, the trend."""
+
+EXPECTED_OF_KIND = np.array([1.0, 0.4, 0.2])
+"""Use on a class, ordinary and break day, relative to a class day, until the history tells: rules of
+thumb."""
+
+KIND_PRIOR_DAYS = 4.0
+WEEKDAY_PRIOR_DAYS = 0.5
+"""How many days of history these expectations, and that of weekdays being alike, weigh."""
+
+TREND_NEEDS_DAYS = 90
+TREND_FADES_DAYS = 30.0
+"""A trend needs this much history and fades with this time constant: on a real term, a trend from fewer days
+made forecasts worse (docs/allocation.md has the figures)."""
+
+DRIFT = 0.025
+USUAL_SCATTER = 0.2
+KIND_ERROR = 0.5
+PERIOD_ERROR = 0.2
+"""Relative standard deviations: of the level's wandering over a day, in a history whose days scatter by
+``USUAL_SCATTER``; of the use on a kind of day never seen; of one term or break from the next. Set on
+synthetic allocations other than those of the benchmark."""
+
+STEADY = 0.1
+"""However steady the days were, the level is taken to wander this part of ``DRIFT``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Elastic:
+    """The burn above the floor on days ahead, each of shape (n,) in SU/h unless said otherwise.
+
+    Attributes:
+        burn: expected; below zero if the recent burn was below the floor.
+        chance: standard deviation of a single day from that.
+        doubt: standard deviation of all days of such a kind together, as the history has not shown them.
+        level_error: relative standard deviation of the level today.
+        drift: relative standard deviation by which the level wanders within a day.
+    """
+
+    burn: NDArray[np.float64]
+    chance: NDArray[np.float64]
+    doubt: NDArray[np.float64]
+    level_error: float
+    drift: float
+
+
+def elastic(
+    day: NDArray[np.int64],
+    above: NDArray[np.float64],
+    ahead: NDArray[np.int64],
+    plan: Plan,
+    today: float,
+) -> Elastic:
+    """The burn above the floor on days ahead.
+
+    Args:
+        day, above: shape (n,), known days and their burn above the floor, SU/h.
+        ahead: shape (m,), the days asked about. Days are counted from the epoch.
+        plan: for its calendar.
+        today: where the known days end, in days since the epoch.
+    """
+    nothing = np.zeros(len(ahead))
+    if not len(day):
+        return Elastic(burn=nothing, chance=nothing, doubt=nothing, level_error=0.0, drift=0.0)
+    age = np.asarray(today - day, dtype=np.float64)
+    recent = _halving(age, LEVEL_HALF_LIFE)
+    # Burning less than the plan's floor means the plan says too much; the difference is kept, not hidden.
+    short = float(np.average(np.minimum(above, 0.0), weights=recent))
+    above = np.maximum(above, 0.0)
+    if above.sum() <= 0:
+        return Elastic(burn=nothing + short, chance=nothing, doubt=nothing, level_error=0.0, drift=0.0)
+    past, future = kinds(plan.calendar, day), kinds(plan.calendar, ahead)
+    pattern = _pattern(day, above, past, _halving(age, PATTERN_HALF_LIFE))
+    usual = _usual(pattern, day, past)
+    level = float((recent * above).sum() / (recent * usual).sum())
+    usual *= level
+    growth = _growth(age, above / usual, usual, np.asarray(ahead - today, dtype=np.float64))
+    burn = level * _usual(pattern, ahead, future) * growth
+
+    weights = _halving(age, SCATTER_HALF_LIFE)
+    # More users scatter more, in proportion to the root of their number.
+    scatter = float(np.average((above - usual) ** 2 / usual, weights=weights))
+    relative = math.sqrt(float(np.average((above / usual - 1) ** 2, weights=weights * usual)))
+    return Elastic(
+        burn=short + burn,
+        chance=np.sqrt(scatter * burn),
+        doubt=_doubt(past, future) * burn,
+        level_error=math.sqrt(scatter * float((recent**2 * usual).sum())) / float((recent * usual).sum()),
+        drift=DRIFT * min(1.0, max(STEADY, relative / USUAL_SCATTER)),
+    )
+
+
+def _halving(age: NDArray[np.float64], half_life: float) -> NDArray[np.float64]:
+    """What days of an age (days) weigh."""
+    return np.asarray(0.5 ** (age / half_life), dtype=np.float64)
+
+
+def _rows(day_of_week: NDArray[np.int64], kind: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The regression's columns: one, the kinds but class, the weekdays but Monday."""
+    return np.column_stack(
+        [
+            np.ones(len(kind)),
+            kind == ORDINARY,
+            kind == BREAK,
+            *(day_of_week == number for number in range(1, 7)),
+        ]
+    ).astype(float)
+
+
+def _pattern(
+    day: NDArray[np.int64], above: NDArray[np.float64], past: Kinds, weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The regression's coefficients. Prior expectations take part as days of their own, of little weight."""
+    import statsmodels.api as sm
+
+    class_day = float((weight * above).sum() / (weight * EXPECTED_OF_KIND[past.kind]).sum())
+    prior_kind = np.concatenate([np.arange(len(KINDS)), np.full(7, CLASS)])
+    prior_weekday = np.concatenate([np.ones(len(KINDS), dtype=np.int64), np.arange(7)])
+    prior_weight = np.repeat([KIND_PRIOR_DAYS, WEEKDAY_PRIOR_DAYS], [len(KINDS), 7])
+    fit = sm.GLM(
+        np.concatenate([above, class_day * EXPECTED_OF_KIND[prior_kind]]),
+        np.vstack([_rows(weekday(day), past.kind), _rows(prior_weekday, prior_kind)]),
+        family=sm.families.Poisson(),
+        freq_weights=np.concatenate([weight, prior_weight]),
+    ).fit(maxiter=50, tol=1e-6)
+    return np.asarray(fit.params, dtype=np.float64)
+
+
+def _usual(pattern: NDArray[np.float64], day: NDArray[np.int64], known: Kinds) -> NDArray[np.float64]:
+    """What the pattern says of days; where the operator said how busy they are, that counts."""
+    given = ~np.isnan(known.level)
+    usual = np.exp(_rows(weekday(day), np.where(given, CLASS, known.kind)) @ pattern)
+    return np.asarray(np.where(given, np.maximum(np.nan_to_num(known.level), 1e-3), 1.0) * usual)
+
+
+def _growth(
+    age: NDArray[np.float64],
+    ratio: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    ahead: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """What the trend multiplies the days ahead by."""
+    if age[0] - age[-1] < TREND_NEEDS_DAYS:
+        return np.ones(len(ahead))
+    import statsmodels.api as sm
+
+    fit = sm.WLS(ratio, sm.add_constant(-age), weights=weight * _halving(age, TREND_HALF_LIFE)).fit()
+    slope, error = float(fit.params[1]), float(fit.bse[1])
+    if not slope:
+        return np.ones(len(ahead))
+    # Twice its standard error halves it: most slopes of this size are chance.
+    slope *= slope**2 / (slope**2 + 4 * error**2)
+    faded = TREND_FADES_DAYS * (1 - np.exp(-np.maximum(ahead, 0.0) / TREND_FADES_DAYS))
+    return np.asarray(np.exp(np.clip(slope * faded, -0.7, 0.7)))
+
+
+def _doubt(past: Kinds, future: Kinds) -> NDArray[np.float64]:
+    """Relative doubt about the days ahead: kinds hardly seen, and periods that have not begun."""
+    seen = np.array([np.count_nonzero(past.kind == kind) for kind in range(len(KINDS))])
+    guessed = np.where(np.isnan(future.level), KIND_PRIOR_DAYS / (KIND_PRIOR_DAYS + seen[future.kind]), 0.0)
+    return np.asarray(np.hypot(KIND_ERROR * guessed, PERIOD_ERROR * another_period(future.kind)))

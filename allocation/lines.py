@@ -1,0 +1,95 @@
+"""The paper's models: a straight line through the past month.
+
+``linear`` is the two-point line of the original script: through the last row and the row nearest to a month
+before it. ``least-squares`` takes the slope of all rows between them. Both go on from the last row, and know
+nothing of plans, weekends or classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.history import Segment
+from allocation.path import Path
+from allocation.times import DAY, HOUR
+
+LOOKBACK_DAYS = 30
+"""Days that a line looks back over; the original's users chose this figure on the command line."""
+
+USUAL_ERROR = 0.1
+"""Standard deviation of a line's burn, relative, before its own record is known."""
+
+
+def linear(segments: Sequence[Segment], now: float) -> Path:
+    """The two-point line: ``r = (s_last - s_i) / (t_last - t_i)``, with i the row nearest to a month
+    before."""
+    times, used = _same_allocation(segments)
+    if len(times) < 2:
+        return _since_the_start(segments[-1], now)
+    first = _a_month_before(times)
+    slope = (used[-1] - used[first]) / (times[-1] - times[first])
+    return _line(segments[-1], now, slope, None)
+
+
+def least_squares(segments: Sequence[Segment], now: float) -> Path:
+    """The slope of an ordinary least-squares fit over the month's rows."""
+    times, used = _same_allocation(segments)
+    if len(times) < 3:
+        path = linear(segments, now)
+        why = path.fallback or "two rows only: the line through both"
+        return dataclasses.replace(path, fallback=why)
+    import statsmodels.api as sm
+
+    first = _a_month_before(times)
+    days = (times[first:] - times[-1]) / DAY
+    fit = sm.OLS(used[first:], sm.add_constant(days, has_constant="add")).fit()
+    return _line(segments[-1], now, max(0.0, float(fit.params[1])) / DAY, None)
+
+
+def _same_allocation(segments: Sequence[Segment]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The rows over which usage counts on without a break."""
+    run = [segments[-1]]
+    for before, after in zip(segments[-2::-1], segments[:0:-1], strict=False):
+        if after.reason != "supplement":
+            break
+        run.insert(0, before)
+    used = np.maximum.accumulate(np.concatenate([segment.used for segment in run]))
+    return np.concatenate([segment.times for segment in run]), used
+
+
+def _a_month_before(times: NDArray[np.float64]) -> int:
+    """The row nearest to a month before the last, never the last itself."""
+    return int(np.argmin(np.abs(times[:-1] - (times[-1] - LOOKBACK_DAYS * DAY))))
+
+
+def _since_the_start(segment: Segment, now: float) -> Path:
+    """With a single row: the mean burn since the allocation began."""
+    elapsed = float(segment.times[-1]) - segment.starts_at
+    slope = float(segment.used[-1]) / elapsed if elapsed >= HOUR else 0.0
+    why = (
+        "a single row: the mean burn since the allocation began"
+        if slope
+        else "a single row, nothing used yet"
+    )
+    return _line(segment, now, slope, why)
+
+
+def _line(segment: Segment, now: float, slope: float, fallback: str | None) -> Path:
+    """Straight on from the last row, slope in SU a second."""
+    times = np.linspace(now, max(segment.ends_at, now), 200)
+    last = float(segment.times[-1])
+    ahead = np.maximum(times - last, 0.0)
+    expected = segment.used[-1] + slope * ahead
+    return Path(
+        times=times,
+        expected=expected,
+        spread=USUAL_ERROR * (expected - segment.used[-1]),
+        least=np.full(len(times), segment.used[-1]),
+        most=np.full(len(times), np.inf),
+        known_until=last,
+        fallback=fallback,
+    )
