@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,9 +13,6 @@ from allocation.errors import AllocationError
 
 YEARS = range(2000, 2200)
 """A date outside of these is a slip, not an allocation's."""
-
-_NAME = re.compile(r"[\w.:/-]+")
-"""What may stand in the ledger's column of resources."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +111,7 @@ def _text(raw: Mapping[str, Any], key: str) -> str:
 
 def _resource(raw: Mapping[str, Any]) -> str:
     value = _text(raw, "resource")
-    if not _NAME.fullmatch(value):
+    if not value.strip() or not value.isprintable():
         raise _UnfitError(f"resource is {_shown(value)}, not a name such as jetstream2.indiana.xsede.org")
     return value
 
