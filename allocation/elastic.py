@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,17 +138,22 @@ def _pattern(
 ) -> NDArray[np.float64]:
     """The regression's coefficients. Prior expectations take part as days of their own, of little weight."""
     import statsmodels.api as sm
+    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
     class_day = float((weight * above).sum() / (weight * EXPECTED_OF_KIND[past.kind]).sum())
     prior_kind = np.concatenate([np.arange(len(KINDS)), np.full(7, CLASS)])
     prior_weekday = np.concatenate([np.ones(len(KINDS), dtype=np.int64), np.arange(7)])
     prior_weight = np.repeat([KIND_PRIOR_DAYS, WEEKDAY_PRIOR_DAYS], [len(KINDS), 7])
-    fit = sm.GLM(
+    model = sm.GLM(
         np.concatenate([above, class_day * EXPECTED_OF_KIND[prior_kind]]),
         np.vstack([_rows(weekday(day), past.kind), _rows(prior_weekday, prior_kind)]),
         family=sm.families.Poisson(),
         freq_weights=np.concatenate([weight, prior_weight]),
-    ).fit(maxiter=50, tol=1e-6)
+    )
+    with warnings.catch_warnings():
+        # A gateway that burns the same every day is fitted perfectly, which is no trouble here.
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        fit = model.fit(maxiter=50, tol=1e-6)
     return np.asarray(fit.params, dtype=np.float64)
 
 

@@ -21,13 +21,13 @@ from allocation.path import Path
 from allocation.plan import Plan
 from allocation.times import DAY, HOUR
 
-RESTATING_ERROR = 0.5
-FLOOR_ERROR = 0.07
+RESTATING_ERROR = 0.4
+FLOOR_ERROR = 0.05
 """Standard deviations, relative to what restating moved above the floor, and to how far the floor itself
 moved. Set, as all such figures here, on synthetic allocations other than those of the benchmark."""
 
 LAG_ERROR = 0.2
-REPORT_ERROR = 0.08
+REPORT_ERROR = 0.065
 """Relative standard deviations of the reporting lag, and of one report's from the next. A lag spread evenly
 over Jetstream2's 12 to 24 h has a standard deviation of 0.19 of its mean."""
 
@@ -54,7 +54,8 @@ def planned(segments: Sequence[Segment], now: float, plan: Plan) -> Path:
     burn = _burn(_on_one_plan(known, plan), (edges[:-1] + edges[1:]) / 2, plan, known_until)
 
     def summed(rate: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.concatenate([[0.0], np.cumsum(rate * hours)])
+        # No time passes between two equal moments, not even at an unbounded rate.
+        return np.concatenate([[0.0], np.cumsum(np.where(hours > 0, rate, 0.0) * hours)])
 
     # Days scatter each on its own (24 h at once); the rest is wrong for all of them together.
     chance = np.concatenate([[0.0], np.cumsum(burn.chance**2 * hours * DAY / HOUR)])

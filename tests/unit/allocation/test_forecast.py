@@ -1,0 +1,297 @@
+"""The models: what they say of histories whose answer is known, and of those that tell next to nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import warnings
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allocation.errors import AllocationError
+from allocation.forecast import MODELS, Forecast, Model, forecast
+from allocation.history import Segment
+from allocation.plan import Period, Plan
+from allocation.times import DAY, HOUR, day_begins
+from tests.unit.allocation.histories import MONDAY, burning, hourly, last, plan_of, pools, segment
+
+WEEK = [10.0, 10.0, 10.0, 10.0, 10.0, 3.0, 3.0]
+
+
+def at_end(found: Forecast) -> float:
+    return float(found.expected[-1])
+
+
+def made(known: Sequence[Segment] | Segment, model: Model, plan: Plan | None = None) -> Forecast:
+    segments = [known] if isinstance(known, Segment) else list(known)
+    return forecast(segments, now=last(segments[-1]), plan=plan or Plan(), model=model)
+
+
+def sound(found: Forecast) -> bool:
+    """What holds of every forecast, whatever the data."""
+    lines = (found.low, found.expected, found.high)
+    return (
+        all(np.isfinite(line).all() for line in (found.times, *lines))
+        and all((np.diff(line) >= -1e-6).all() for line in lines)
+        and bool((found.low <= found.expected + 1e-6).all() and (found.expected <= found.high + 1e-6).all())
+        and bool((np.diff(found.times) >= 0).all())
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_constant_burn_goes_on(model: Model) -> None:
+    known = burning([16.0] * 60, lasts_days=200)
+    found = made(known, model)
+    assert at_end(found) == pytest.approx(200 * 24 * 16, rel=1e-3)
+    assert found.times[0] == last(known)
+    assert found.times[-1] == known.ends_at
+    assert found.fallback is None
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_constant_burn_fetched_hourly_goes_on(model: Model) -> None:
+    known = hourly(list(np.arange(24 * 40) * 16.0), lasts_days=200)
+    assert at_end(made(known, model)) == pytest.approx(200 * 24 * 16, rel=1e-3)
+
+
+def test_the_two_point_line_is_the_paper_s() -> None:
+    # 60 days: the first 30 at 100 SU a day, the last 30 at 300.
+    known = segment(list(np.concatenate([np.arange(31) * 100.0, 3000 + np.arange(1, 31) * 300.0])))
+    found = made(known, "linear")
+    assert at_end(found) == pytest.approx(12_000 + 300 * (365 - 60))
+
+
+def test_least_squares_is_the_slope_of_all_rows() -> None:
+    known = segment([0.0, 100.0, 200.0, 600.0])
+    slope = np.polyfit([0, 1, 2, 3], [0, 100, 200, 600], 1)[0]
+    assert at_end(made(known, "least-squares")) == pytest.approx(600 + slope * (365 - 3))
+
+
+def test_weekends_are_learnt() -> None:
+    known = burning(WEEK * 8, lasts_days=70)
+    found = made(known, "planned")
+    monday, saturday = last(known), last(known) + 5 * DAY
+    on_monday = np.diff(np.interp([monday, monday + DAY], found.times, found.expected))[0]
+    on_saturday = np.diff(np.interp([saturday, saturday + DAY], found.times, found.expected))[0]
+    assert on_monday == pytest.approx(240, rel=0.05)
+    # A little is kept of the expectation that weekdays are alike.
+    assert on_saturday == pytest.approx(72, rel=0.15)
+
+
+def test_a_change_of_plan_counts_on_the_day_it_is_made() -> None:
+    known = burning([16.0] * 60)
+    changed = last(known)
+    before = pools(since=MONDAY, low=(1, 4))
+    after = pools(since=changed, low=(3, 4))
+    found = made(known, "planned", plan_of(before, after))
+    burn = (at_end(found) - float(found.expected[0])) / (365 - 60) / 24
+    assert burn == pytest.approx(8 + 3 * 8, rel=0.02)
+    assert at_end(made(known, "linear")) == pytest.approx(365 * 24 * 16, rel=1e-3)
+
+
+def test_a_change_to_come_counts_from_its_day() -> None:
+    known = burning([16.0] * 60)
+    later = last(known) + 100 * DAY
+    plan = plan_of(pools(since=MONDAY, low=(1, 4)), pools(since=later, low=(3, 4)))
+    found = made(known, "planned", plan)
+    until = float(np.interp(later, found.times, found.expected))
+    assert until == pytest.approx(160 * 24 * 16, rel=0.01)
+    assert at_end(found) - until == pytest.approx((365 - 160) * 24 * 32, rel=0.02)
+
+
+def test_no_forecast_leaves_what_the_plan_allows() -> None:
+    rng = np.random.default_rng(3)
+    known = burning(list(rng.uniform(16, 48, 60)))
+    plan = plan_of(pools(since=MONDAY, low=(1, 5)))
+    found = made(known, "planned", plan)
+    hours = (found.times - found.times[0]) / HOUR
+    gone = float(found.expected[0])
+    assert (found.low >= gone + 16 * hours - 1).all()
+    assert (found.high <= gone + 48 * hours + 1).all()
+
+
+def test_burning_less_than_the_plan_says_is_not_hidden() -> None:
+    known = burning([12.0] * 60)
+    found = made(known, "planned", plan_of(pools(since=MONDAY, low=(1, 5))))
+    assert at_end(found) == pytest.approx(365 * 24 * 12, rel=0.01)
+
+
+def test_servers_that_no_plan_knows_are_not_hidden_either() -> None:
+    known = burning([24.0] * 60)
+    found = made(known, "planned", plan_of(pools(since=MONDAY, low=(1, 5))))
+    assert at_end(found) == pytest.approx(365 * 24 * 24, rel=0.01)
+
+
+TERM = Period(kind="class", first=date(2025, 9, 1), last=date(2025, 12, 12))
+REST = Period(kind="break", first=date(2025, 12, 13), last=date(2026, 8, 31))
+
+
+def test_a_break_is_expected_before_one_was_seen() -> None:
+    known = burning([20.0] * 60)
+    without = made(known, "planned")
+    term = made(known, "planned", Plan(calendar=(TERM, REST)))
+    assert at_end(term) < 0.6 * at_end(without)
+    assert float(term.high[-1] - term.low[-1]) > 0
+
+
+def test_the_operator_s_own_level_counts() -> None:
+    known = burning([20.0] * 60)
+    quiet = REST.model_copy(update={"level": 0.0})
+    busy = REST.model_copy(update={"level": 2.0})
+    in_break = day_begins(date(2025, 12, 13))
+    for period, level in ((quiet, 0.0), (busy, 2.0)):
+        found = made(known, "planned", Plan(calendar=(TERM, period)))
+        rest = at_end(found) - float(np.interp(in_break, found.times, found.expected))
+        hours = (found.times[-1] - in_break) / HOUR
+        assert rest / hours == pytest.approx(20 * level, rel=0.05, abs=0.1)
+
+
+def test_a_break_seen_before_is_remembered_over_a_renewal() -> None:
+    summer = [4.0] * 30
+    known = [
+        burning(summer + [20.0] * 60, lasts_days=90),
+        dataclasses.replace(burning([20.0] * 14, begins=MONDAY + 90 * DAY, lasts_days=120), reason="renewal"),
+    ]
+    calendar = (
+        Period(kind="break", first=date(2025, 9, 1), last=date(2025, 9, 30)),
+        Period(kind="class", first=date(2025, 10, 1), last=date(2025, 12, 31)),
+        Period(kind="break", first=date(2026, 1, 1), last=date(2026, 12, 31)),
+    )
+    found = made(known, "planned", Plan(calendar=calendar))
+    new_year = day_begins(date(2026, 1, 1))
+    rest = at_end(found) - float(np.interp(new_year, found.times, found.expected))
+    assert rest / ((found.times[-1] - new_year) / HOUR) == pytest.approx(4.0, rel=0.3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        pytest.param(segment([500.0], starts_at=MONDAY - 10 * DAY), True, id="single row"),
+        pytest.param(segment([0.0], starts_at=MONDAY), True, id="single row at the start"),
+        pytest.param(segment([0.0] * 30), False, id="nothing used"),
+        pytest.param(segment([700.0] * 30), False, id="flat"),
+        pytest.param(segment([0.0, 100.0]), False, id="two rows"),
+        pytest.param(hourly([0.0, 10.0, 20.0]), False, id="three hours"),
+        pytest.param(burning([0.0] * 20 + [30.0]), False, id="begins to be used"),
+        pytest.param(burning([30.0] + [0.0] * 20), False, id="has stopped"),
+    ],
+)
+def test_data_that_tell_little_give_a_sound_forecast(known: Segment, said: bool, model: Model) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = made(known, model)
+    assert sound(found)
+    if said:
+        assert found.fallback
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_single_row_goes_on_as_since_the_start(model: Model) -> None:
+    known = segment([2400.0], starts_at=MONDAY - 10 * DAY, lasts_days=100)
+    assert at_end(made(known, model)) == pytest.approx(24_000)
+
+
+def test_a_single_row_with_a_plan_takes_the_plan_s_floor() -> None:
+    known = segment([2400.0], starts_at=MONDAY - 10 * DAY, lasts_days=100)
+    found = made(known, "planned", plan_of(pools(since=MONDAY - 10 * DAY)))
+    assert at_end(found) == pytest.approx(2400 + 90 * 24 * 16)
+    assert float(found.high[-1]) > at_end(found)
+    assert found.fallback is not None
+    assert "floor" in found.fallback
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_allocation_that_is_over_has_no_future(model: Model) -> None:
+    known = burning([10.0] * 60, lasts_days=30)
+    found = made(known, model)
+    assert sound(found)
+    assert at_end(found) == pytest.approx(14_400)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rows_from_after_now_are_not_known(model: Model) -> None:
+    known = burning([10.0] * 30 + [90.0] * 30)
+    now = MONDAY + 30 * DAY
+    early = forecast([known], now=now, plan=Plan(), model=model)
+    cut = burning([10.0] * 30)
+    assert early.expected == pytest.approx(forecast([cut], now=now, plan=Plan(), model=model).expected)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_old_figures_are_brought_up_to_now(model: Model) -> None:
+    known = burning([10.0] * 60)
+    found = forecast([known], now=last(known) + 5 * DAY, plan=Plan(), model=model)
+    assert float(found.expected[0]) == pytest.approx(65 * 240, rel=0.01)
+
+
+def test_nothing_before_now_is_told() -> None:
+    with pytest.raises(AllocationError, match="no figure from before"):
+        forecast([burning([1.0])], now=MONDAY - DAY, plan=Plan(), model="planned")
+
+
+histories = st.lists(st.floats(0, 200), min_size=1, max_size=50)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories, st.sampled_from(MODELS), st.booleans(), st.floats(0, 30))
+def test_every_forecast_is_sound(days: list[float], model: Model, planned: bool, lag: float) -> None:
+    stages = plan_of(pools(since=MONDAY + 10 * DAY), pools(since=MONDAY + 40 * DAY, low=(2, 3))).stages
+    plan = Plan(stages=stages if planned else (), calendar=(TERM, REST), reporting_lag_hours=lag)
+    assert sound(made(burning(days, lasts_days=300), model, plan))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(1, 100), min_size=3, max_size=60),
+    st.integers(0, 58),
+    st.floats(0, 50),
+    st.sampled_from(("linear", "least-squares")),
+)
+def test_more_usage_from_a_day_on_never_lowers_a_line(
+    days: list[float], since: int, more: float, model: Model
+) -> None:
+    raised = [burn + (more if index >= since else 0) for index, burn in enumerate(days)]
+    assert at_end(made(burning(raised), model)) >= at_end(made(burning(days), model)) - 1e-6
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(1, 100), min_size=3, max_size=60), st.floats(1, 4), st.booleans())
+def test_more_usage_every_day_never_lowers_the_planned_model(
+    days: list[float], factor: float, planned: bool
+) -> None:
+    plan = plan_of(pools(since=MONDAY, low=(1, 10))) if planned else Plan()
+    raised = [burn * factor for burn in days]
+    less, more = (made(burning(burns), "planned", plan) for burns in (days, raised))
+    assert at_end(more) >= at_end(less) - 1e-6 * at_end(less)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(16, 80), min_size=1, max_size=40),
+    st.integers(1, 5),
+    st.integers(0, 5),
+    st.integers(0, 3),
+)
+def test_a_node_more_never_burns_less(days: list[float], least: int, span: int, more: int) -> None:
+    known = burning(days)
+    before = pools(since=MONDAY, low=(1, 10))
+    change = last(known)
+    ends = [
+        at_end(made(known, "planned", plan_of(before, pools(since=change, low=(floor, least + span + more)))))
+        for floor in range(least, least + more + 1)
+    ]
+    assert all(after >= first - 1e-6 for first, after in itertools.pairwise(ends))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(1, 100), min_size=1, max_size=60), st.floats(0.5, 20), st.sampled_from(MODELS))
+def test_twice_the_burn_is_twice_the_forecast(days: list[float], factor: float, model: Model) -> None:
+    single = made(burning(days), model)
+    scaled = made(burning([burn * factor for burn in days]), model)
+    assert scaled.expected == pytest.approx(single.expected * factor, rel=1e-4)
