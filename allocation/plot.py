@@ -72,8 +72,8 @@ def plot(
     """
     check_suffix(path)
     # Matplotlib takes half a second to load. Its pyplot is not needed: no window, no global state.
-    from matplotlib import rc_context  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
     with rc_context({"svg.hashsalt": "allocation", "hatch.linewidth": 0.5}):
         figure = Figure(figsize=(9.6, 6.4), layout="constrained")
@@ -85,7 +85,7 @@ def plot(
         _draw_end(axes, segments[-1])
         _label(axes, segments[-1].resource, title)
         # Below the axes, where it covers no data.
-        figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, handlelength=4, fontsize="small", frameon=False)
         # Neither a date nor a version in the file, which would make each run's differ.
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
         try:
@@ -178,8 +178,8 @@ def _write_beside(axes: Axes, when: np.datetime64, text: str, *, side: Literal["
 
 
 def _label(axes: Axes, resource: str, title: str) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
-    from matplotlib.ticker import StrMethodFormatter  # noqa: PLC0415
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import StrMethodFormatter
 
     axes.set_title("\n".join(textwrap.wrap(title, 95)), fontsize="medium")
     axes.set_xlabel("date (UTC)")

@@ -13,7 +13,7 @@ from allocation import plot
 from allocation.errors import AllocationError
 from allocation.forecast import MODELS
 from allocation.plot import LOOKS, Curve
-from tests.unit.allocation.samples import segment, straight
+from tests.unit.allocation.made_up import segment, straight
 
 SEGMENTS = (
     segment(first="2026-02-01", last="2026-05-01", used=(0, 20_000), allocated=60_000),
