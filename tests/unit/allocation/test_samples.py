@@ -52,6 +52,7 @@ def test_what_is_appended_is_read_to_the_last_bit(
         ("1,cpu,16", "has 3 fields"),
         ("x,cpu,16,3,0", "could not convert"),
         ("1,cpu,nan,3,0", "not finite"),
+        ("inf,cpu,4,3,0", "not finite"),
         ("1,cpu,-4,3,0", "below 0"),
         ("1,cpu,4,3.5,0", "invalid literal"),
     ],
