@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -14,6 +15,10 @@ from allocation.errors import AllocationError
 
 SECONDS = 10.0
 """How long one answer of Keystone or Nova may take."""
+
+# Python prints the warnings of a log that nobody keeps, and cron would mail them; the messages made here
+# tell the same.
+logging.getLogger("keystoneauth").addHandler(logging.NullHandler())
 
 
 class PassingError(AllocationError):
@@ -30,8 +35,8 @@ def session(cloud: str | None) -> tuple[Session, str | None]:
         AllocationError: if there is no such entry, if the file is broken, or if something is missing in it.
     """
     # Only what speaks to a cloud pays for this import, which takes a third of a second.
-    import openstack.config  # noqa: PLC0415
-    import openstack.exceptions  # noqa: PLC0415
+    import openstack.config
+    import openstack.exceptions
 
     where = f"the cloud {cloud!r} of clouds.yaml" if cloud else "the credentials in the OS_* variables"
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -381,3 +383,20 @@ def test_an_active_record_in_force_is_never_passed_over(
 def test_an_answer_without_allocations_is_an_empty_list(cloud: FakeCloud) -> None:
     cloud.accounting = [Answer(body=json.dumps([]).encode())]
     assert fetch() == []
+
+
+def test_keystoneauth_prints_nothing_beside_the_message(cloud: FakeCloud) -> None:
+    """It warns on the standard error where a program has set up no log, and cron mails that."""
+    cloud.accounting = [Answer(status=403)]
+    program = (
+        "from allocation import accounting\n"
+        "session, region = accounting.session('gateway')\n"
+        "session.auth.auth_url += '/elsewhere/v3'\n"
+        "try:\n"
+        "    accounting.fetch(session, region=region)\n"
+        "except accounting.AllocationError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "has no such page (HTTP status 404)" in done.stdout
+    assert done.stderr == ""
