@@ -7,7 +7,6 @@ empty caches in a temporary folder, for which this checkout's lab has to be down
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
@@ -21,27 +20,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.figures import Figure, show
 from lab import paths
 
 RUNS = 3
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measured figure and its target, both in the same unit; lower is better."""
-
-    name: str
-    unit: str
-    value: float
-    target: float
-
-    @property
-    def met(self) -> bool:
-        """Whether the target holds."""
-        return self.value <= self.target
 
 
 def main(
@@ -54,19 +37,7 @@ def main(
     figures = [start_time(), memory()]
     if from_nothing:
         figures.append(setup_time())
-    if as_json:
-        print(json.dumps([{**dataclasses.asdict(figure), "met": figure.met} for figure in figures], indent=1))
-    else:
-        table = Table("figure", "value", "target", "met")
-        for figure in figures:
-            table.add_row(
-                figure.name,
-                f"{figure.value:.1f} {figure.unit}",
-                f"≤ {figure.target:g} {figure.unit}",
-                "yes" if figure.met else "NO",
-            )
-        Console().print(table)
-    raise typer.Exit(0 if all(figure.met for figure in figures) else 1)
+    show(figures, as_json=as_json)
 
 
 def start_time() -> Figure:
