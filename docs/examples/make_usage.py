@@ -2,7 +2,7 @@
 
 The nodes are those of ``plan.yaml``. Those that always run burn 28 SU/h. Users add to it, on the days of the
 calendar's kinds, half as much at weekends, and differently each day. Figures trail 18 hours behind the use,
-as Jetstream2's do, and 100,000 SU more are granted on 2026-10-01.
+as Jetstream2's do, and 200,000 SU more are granted on 2026-10-01.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
         fetched = datetime.combine(START + timedelta(days=day), datetime.min.time(), UTC) + RECORDED_AT
         true_at = day + RECORDED_AT / timedelta(days=1) - LAG_DAYS
         known = used[int(true_at)] + (true_at % 1) * (used[int(true_at) + 1] - used[int(true_at)])
-        granted = 250_000 if fetched.date() < date(2026, 10, 1) else 350_000
+        granted = 250_000 if fetched.date() < date(2026, 10, 1) else 450_000
         resource = "jetstream2.indiana.xsede.org"
         lines.append(f"{fetched.timestamp()},{resource},{known:.1f},{granted}.0,{START},{END}")
     (Path(__file__).parent / "usage.csv").write_text("\n".join(lines) + "\n")
