@@ -112,6 +112,8 @@ def simulate(
     if not (pools or classes or breaks):
         raise typer.BadParameter("nothing is to change; give --pool, --class or --break")
     moment = time.time() if now is None else now
+    if since is not None and since < moment:
+        raise typer.BadParameter("--since is in the past; what has been is told by the stages of the plan")
     with terminal.working("Asking the models twice"):
         book = ledger.read(ledger_file, now=moment)
         plan = read_plan(plan_file) if plan_file else Plan()

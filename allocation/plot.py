@@ -181,7 +181,8 @@ def _label(axes: Axes, resource: str, title: str) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import StrMethodFormatter
 
-    axes.set_title("\n".join(textwrap.wrap(title, 95)), fontsize="medium")
+    unbroken = title.replace(" %", "\N{NO-BREAK SPACE}%")
+    axes.set_title("\n".join(textwrap.wrap(unbroken, 95)), fontsize="medium")
     axes.set_xlabel("date (UTC)")
     axes.set_ylabel(f"service units (SU) used\n{resource}")
     axes.set_ylim(bottom=0)

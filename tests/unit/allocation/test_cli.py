@@ -170,6 +170,14 @@ def test_simulate_without_a_change_is_wrong_usage(path: Path, run: Run) -> None:
     assert "nothing is to change; give --pool, --class or --break" in " ".join(done.err.split())
 
 
+def test_simulate_changes_no_past(path: Path, plan: Path, run: Run) -> None:
+    change = ["--pool", "low=m3.quad:1:2", "--since", "2026-06-30"]
+    done = run("simulate", "--ledger", path, "--plan", plan, NOW, *change)
+    assert done.status == 2
+    told = " ".join(done.err.replace("│", " ").split())
+    assert "--since is in the past; what has been is told by the stages of the plan" in told
+
+
 def test_simulate_a_pool_without_a_plan_says_what_is_missing(path: Path, run: Run) -> None:
     done = run("simulate", "--ledger", path, NOW, "--pool", "low=m3.quad:1:2")
     assert (done.status, done.out) == (1, "")

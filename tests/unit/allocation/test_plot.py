@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -33,8 +34,6 @@ def draw(path: Path, *, reserve_su: float = 5_000) -> bytes:
 @pytest.fixture
 def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """All that is written in the picture."""
-    import matplotlib as mpl
-
     # Text as text, where the picture itself has outlines that need no font.
     with mpl.rc_context({"svg.fonttype": "none"}):
         svg = draw(tmp_path / "usage.svg").decode()
@@ -55,6 +54,13 @@ def test_what_is_drawn_is_labelled(texts: list[str]) -> None:
         *(curve.label for curve in CURVES),
     }
     assert wanted - set(texts) == set()
+
+
+def test_a_long_title_is_wrapped_but_not_before_a_percent_sign(tmp_path: Path) -> None:
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        path = tmp_path / "long.svg"
+        plot.plot(path, segments=SEGMENTS, curves=[], reserve_su=0, title=f"{'x' * 90} (80 %: 1 to 2).")
+    assert "(80\N{NO-BREAK SPACE}%: 1 to 2)." in re.findall(r"<text[^>]*>([^<]+)</text>", path.read_text())
 
 
 def test_the_first_segment_has_no_boundary(texts: list[str]) -> None:
