@@ -71,10 +71,11 @@ def import_command(
     *,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Another ledger; it is not changed.")],
     ledger_file: options.LedgerFile,
+    now: options.Now = None,
     as_json: options.Json = False,
 ) -> None:
     """Add another ledger's rows that this one does not have yet: all, or none if that fails."""
-    done = ledger.import_rows(ledger_file, source)
+    done = ledger.import_rows(ledger_file, source, now=now)
     if as_json:
         terminal.say_json(
             {
@@ -94,9 +95,10 @@ def export_command(
     *,
     ledger_file: options.LedgerFile,
     form: Annotated[ledger.Format, typer.Option("--format", help="What to print.")] = "csv",
+    now: options.Now = None,
 ) -> None:
     """Print the ledger's good rows in order of time, as CSV or JSON."""
-    book = ledger.read(ledger_file)
+    book = ledger.read(ledger_file, now=now)
     sys.stdout.write(ledger.export(book, form))
     _tell_bad(ledger_file, book.bad)
 

@@ -253,6 +253,17 @@ def test_import_and_export_go_round(path: Path, tmp_path: Path, run: Run) -> Non
     assert len(json.loads(run("export", "--ledger", path, "--format", "json").out)) == 90
 
 
+def test_a_ledger_of_a_clock_ahead_is_exported_and_imported(tmp_path: Path, run: Run) -> None:
+    ahead = tmp_path / "ahead.csv"
+    row = "4102444800.0,jetstream2.indiana.xsede.org,10.0,100.0,2099-07-01,2100-06-30\n"
+    ahead.write_text(f"{ledger.HEADER}\n{row}")
+    late = "2100-01-01T01:00Z"
+    assert run("export", "--ledger", ahead).out == f"{ledger.HEADER}\n"
+    assert row.strip() in run("export", "--ledger", ahead, "--now", late).out
+    done = run("import", ahead, "--ledger", tmp_path / "fresh.csv", "--now", late)
+    assert done.out == "1 rows added, 0 were there already\n"
+
+
 def test_import_tells_what_it_left_out(path: Path, tmp_path: Path, run: Run) -> None:
     with path.open("a") as file:
         file.write("rubbish\n")
