@@ -22,6 +22,8 @@ _MARK = b"\xef\xbb\xbf"  # what some editors put in front of UTF-8
 _HEADERS = frozenset(mark + lead + HEADER.encode() for mark in (b"", _MARK) for lead in (b"", b","))
 _DATE = re.compile(rb"\d{4}-\d{2}-\d{2}")
 _RESOURCE = re.compile(r"[\w.:/-]+")
+_MOST = 1e15
+"""SU beyond which a figure is a slip; sums of larger ones could leave what a float holds."""
 _CHUNK = 4096
 """Lines parsed at once. If one of them is bad, so many are parsed one by one."""
 
@@ -230,8 +232,8 @@ def _numbers(fields: Sequence[bytes], column: int) -> NDArray[np.float64]:
         numbers = np.array([float(text) for text in texts], dtype=np.float64)
     except ValueError:
         raise ValueError(f"{FIELDS[column]} {shown(texts[0])!r} is not a number") from None
-    if not (np.isfinite(numbers) & (numbers >= 0)).all():
-        raise ValueError(f"{FIELDS[column]} {shown(texts[0])!r} is not a number from 0 up")
+    if not ((numbers >= 0) & (numbers <= _MOST)).all():
+        raise ValueError(f"{FIELDS[column]} {shown(texts[0])!r} is not a number from 0 to {_MOST:g}")
     return numbers
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -28,6 +29,9 @@ from allocation.errors import AllocationError
 
 Text = Annotated[str, Field(min_length=1)]
 
+YEARS = range(2000, 2200)
+"""A time outside of these is a slip."""
+
 
 def _moment(value: object) -> object:
     """Seconds since the epoch from what YAML makes of a date or time, or from its text."""
@@ -41,7 +45,16 @@ def _moment(value: object) -> object:
     return value
 
 
-Moment = Annotated[float, BeforeValidator(_moment)]
+def _of_these_centuries(seconds: float) -> float:
+    """The same. A number such as 20260801 is a date without its dashes, not seconds: of the year 1970."""
+    if not times.day_begins(date(YEARS[0], 1, 1)) <= seconds < times.day_begins(date(YEARS[-1] + 1, 1, 1)):
+        raise ValueError(f"is not in the years {YEARS[0]} to {YEARS[-1]}; write a time such as 2026-08-24")
+    return seconds
+
+
+Moment = Annotated[float, BeforeValidator(_moment), AfterValidator(_of_these_centuries)]
+Count = Annotated[int, Field(ge=0, le=100_000)]
+"""Of nodes; more than any cloud has is a slip."""
 
 
 class Section(BaseModel):
@@ -54,15 +67,15 @@ class Nodes(Section):
     """Nodes that always run: control plane, core node, a server beside the cluster."""
 
     flavor: Text
-    count: int = Field(ge=0)
+    count: Count
 
 
 class Pool(Section):
     """Nodes for users, which the autoscaler keeps between two numbers."""
 
     flavor: Text
-    min: int = Field(ge=0)
-    max: int = Field(ge=0)
+    min: Count
+    max: Count
 
     @field_validator("max")
     @classmethod
@@ -122,8 +135,8 @@ class Plan(Section):
 
     resource: Text | None = None
     reporting_lag_hours: float = Field(default=0, ge=0, le=72)
-    reserve_su: float = Field(default=0, ge=0)
-    rates: Mapping[str, Annotated[float, Field(ge=0)]] = {}
+    reserve_su: float = Field(default=0, ge=0, le=1e15)
+    rates: Mapping[str, Annotated[float, Field(ge=0, le=1e6)]] = {}
     stages: tuple[Stage, ...] = ()
     calendar: tuple[Period, ...] = ()
 
@@ -181,7 +194,7 @@ def read_plan(path: Path) -> Plan:
         raise AllocationError(f"the plan {path} cannot be read: {error}") from None
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter of what looks like a date, such as 2026-02-30
         raise AllocationError(f"the plan {path} is not YAML: {error}") from None
     return parse_plan({} if raw is None else raw, name=str(path))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +10,9 @@ from allocation import ledger_file
 from allocation.ledger_file import BadLine
 
 HEADER = "timestamp,resource,su_per_hour,servers,unknown"
+
+_MOST = 1e12
+"""What no number in the file reaches, be it a time, a burn or a count."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +95,6 @@ def _sample(text: str) -> Sample:
         unknown=int(unknown),
     )
     numbers = (sample.timestamp, sample.su_per_hour, sample.servers, sample.unknown)
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
-        raise ValueError("has a number that is not finite, or below 0")
+    if not all(0 <= number <= _MOST for number in numbers):
+        raise ValueError("has a number that is not finite, below 0, or too large")
     return sample

@@ -12,6 +12,9 @@ HOUR = 3600.0
 DAY = 86400.0
 """Seconds in a day; days are UTC days, which all have this length."""
 
+YEARS = range(1970, 3000)
+"""The years that times are of: later ones run out of the calendar when an allocation is added to them."""
+
 
 def parse_time(text: str) -> float:
     """A time as users write it, in seconds since the epoch.
@@ -21,7 +24,7 @@ def parse_time(text: str) -> float:
             otherwise) or ``2026-08-24T07:00-06:00``.
 
     Raises:
-        AllocationError: if it is not such a time.
+        AllocationError: if it is not such a time, or not within ``YEARS``.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -29,6 +32,8 @@ def parse_time(text: str) -> float:
         raise AllocationError(
             f"{text!r} is not a time; write one such as 2026-08-24 or 2026-08-24T13:00Z"
         ) from None
+    if moment.year not in YEARS:
+        raise AllocationError(f"{text!r} is not in the years {YEARS[0]} to {YEARS[-1]}")
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

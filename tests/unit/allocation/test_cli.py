@@ -277,6 +277,8 @@ def test_import_tells_what_it_left_out(path: Path, tmp_path: Path, run: Run) -> 
     [
         ["report"],
         ["report", "--ledger", "x", "--now", "yesterday"],
+        ["report", "--ledger", "x", "--now", "9999-12-31T23:59-14:00"],
+        ["report", "--ledger", "x", "--now", "0001-01-01T00:00+14:00"],
         ["report", "--ledger", "x", "--model", "magic"],
         ["report", "--ledger", "x", "--plot", "x.pdf"],
         ["simulate", "--ledger", "x", "--pool", "low"],

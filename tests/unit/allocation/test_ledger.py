@@ -99,6 +99,7 @@ def test_old_files_are_read_as_they_are(tmp_path: Path, content: str) -> None:
         (GOOD[:40], "fields"),
         (GOOD + ",1", "7 fields"),
         (GOOD.replace("10.5", "nan"), "service_units_used 'nan'"),
+        (GOOD.replace("10.5", "1e300"), "service_units_used '1e300'"),
         (GOOD.replace("10.5", "-3"), "service_units_used '-3'"),
         (GOOD.replace("100000.0", "inf"), "service_units_allocated 'inf'"),
         (GOOD.replace("10.5", "ten"), "service_units_used 'ten'"),

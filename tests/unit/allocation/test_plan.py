@@ -81,6 +81,17 @@ def test_own_rates_price_what_is_unknown(tmp_path: Path) -> None:
         ("calendar: [{kind: party, first: 2026-01-01, last: 2026-01-02}]", "calendar.0.kind"),
         ("calendar: [{kind: class, first: 2026-01-03, last: 2026-01-02}]", "before first"),
         ("reporting_lag_hours: 1000", "reporting_lag_hours"),
+        ("stages: [{since: 2026-02-30}]", "day is out of range for month"),
+        ("calendar: [{kind: class, first: 2026-13-01, last: 2027-01-01}]", "month must be in 1..12"),
+        ("stages: [{since: 20260801}]", "stages.0.since: is not in the years 2000 to 2199"),
+        ("stages: [{since: .inf}]", "stages.0.since"),
+        (f"stages: [{{since: 2026-01-01, fixed: [{{flavor: m3.quad, count: {10**400}}}]}}]", "count"),
+        (
+            f"stages: [{{since: 2026-01-01, pools: {{a: {{flavor: m3.quad, min: 0, max: {10**400}}}}}}}]",
+            "stages.0.pools.a.max",
+        ),
+        ("rates: {m3.quad: 1.0e+300}", "rates.m3.quad"),
+        ("reserve_su: 1.0e+300", "reserve_su"),
     ],
 )
 def test_a_wrong_plan_is_refused_with_what_and_where(tmp_path: Path, text: str, said: str) -> None:

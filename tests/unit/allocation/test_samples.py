@@ -55,6 +55,8 @@ def test_what_is_appended_is_read_to_the_last_bit(
         ("inf,cpu,4,3,0", "not finite"),
         ("1,cpu,-4,3,0", "below 0"),
         ("1,cpu,4,3.5,0", "invalid literal"),
+        (f"1,cpu,4,{10**400},0", "too large"),
+        ("1,cpu,1e300,3,0", "too large"),
     ],
 )
 def test_a_bad_line_is_reported_and_the_rest_is_read(tmp_path: Path, line: str, reason: str) -> None:
