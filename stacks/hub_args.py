@@ -29,7 +29,7 @@ def hub_args(settings: Settings, *, storage_class: str, after: Sequence[pulumi.R
         image_name=settings.hub.image.name,
         image_tag=settings.hub.image.tag,
         start_timeout_s=settings.hub.start_timeout_s,
-        placeholders=settings.hub.placeholders,
+        placeholders=settings.placeholders_per_pool,
         profiles=profiles(settings),
         login=_login(settings),
         storage_class=storage_class,

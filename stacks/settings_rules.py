@@ -1,199 +1,13 @@
-"""Rules that need more than one setting. Each yields its problems; none of them stops at the first."""
+"""All rules that need more than one setting, and the settings that each of them reads."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from stacks import flavors
-from stacks.problems import Problem, key_path
-from stacks.settings import Profile, Settings
-
-MAGNUMS_OWN = ("default-master", "default-worker")
-"""Node groups that every Magnum cluster has already."""
-
-
-def network_is_one(settings: Settings) -> Iterator[Problem]:
-    """A network is either made or used."""
-    network = settings.network
-    if (network.cidr is None) == (network.existing is None):
-        yield Problem(
-            path=key_path("network"),
-            message="needs exactly one of cidr (a network to create) and existing (a network to use)",
-        )
-
-
-def flavors_are_usable(settings: Settings) -> Iterator[Problem]:
-    """Every flavor named is known by size, and large enough for Kubernetes."""
-    named = {
-        key_path("cluster", "master_flavor"): settings.cluster.master_flavor,
-        key_path("cluster", "core_flavor"): settings.cluster.core_flavor,
-    }
-    for name, pool in settings.pools.items():
-        named[key_path("pools", name, "flavor")] = pool.flavor
-    for path, flavor in named.items():
-        shape = settings.shape(flavor)
-        if shape is None:
-            known = ", ".join([*settings.flavors, *flavors.JETSTREAM2])
-            yield Problem(
-                path=path,
-                value=flavor,
-                message=f"has no known size; name one of {known}, or tell its size in gateway:flavors",
-            )
-        elif not flavors.fits_kubernetes(shape):
-            yield Problem(
-                path=path,
-                value=flavor,
-                message=f"is too small for a Kubernetes node; take one of {flavors.LEAST_VCPUS} vCPUs and "
-                f"{flavors.LEAST_MEMORY_MIB // 1024} GiB or more, such as m3.small",
-            )
-
-
-def pool_names_are_free(settings: Settings) -> Iterator[Problem]:
-    """No pool takes the name of a group that Magnum makes itself."""
-    for name in settings.pools:
-        if name in MAGNUMS_OWN:
-            yield Problem(
-                path=key_path("pools", name),
-                message="is a node group that Magnum makes itself; give the pool another name, such as low",
-            )
-
-
-def profiles_are_distinct(settings: Settings) -> Iterator[Problem]:
-    """Names differ, and one profile at most is the default."""
-    seen: set[str] = set()
-    default: str | None = None
-    for index, profile in enumerate(settings.profiles):
-        if profile.name in seen:
-            yield Problem(
-                path=key_path("profiles", index, "name"),
-                value=profile.name,
-                message="is the name of an earlier profile too; give each profile its own",
-            )
-        seen.add(profile.name)
-        if profile.default and default is not None:
-            yield Problem(
-                path=key_path("profiles", index, "default"),
-                value=True,
-                message=f"is said of {default} already; leave it to one profile",
-            )
-        default = profile.name if profile.default else default
-
-
-def profiles_fit_their_nodes(settings: Settings) -> Iterator[Problem]:
-    """No server is promised more than a node of its pool can give."""
-    for index, profile in enumerate(settings.profiles):
-        pool = settings.pools.get(profile.pool)
-        if pool is None:
-            yield Problem(
-                path=key_path("profiles", index, "pool"),
-                value=profile.pool,
-                message=f"is not a pool; name one of {', '.join(settings.pools)}",
-            )
-            continue
-        shape = settings.shape(pool.flavor)
-        sized = profile.memory_gib is not None and profile.cpus is not None
-        unsized = profile.memory_gib is None and profile.cpus is None
-        if not (sized if profile.users_per_node is None else unsized):
-            yield Problem(
-                path=key_path("profiles", index),
-                message="needs either users_per_node (an equal share of a node) or both memory_gib and cpus",
-            )
-        elif shape is not None:
-            yield from _fits(index, profile, pool.flavor, flavors.for_users(shape))
-
-
-def _fits(index: int, profile: Profile, flavor: str, most: flavors.Share) -> Iterator[Problem]:
-    memory_gib = most.memory_mib / 1024
-    if profile.memory_gib is not None and profile.memory_gib * 1024 > most.memory_mib:
-        yield Problem(
-            path=key_path("profiles", index, "memory_gib"),
-            value=profile.memory_gib,
-            message=f"is more than a {flavor} node has for users; set {int(memory_gib * 10) / 10:g} or less",
-        )
-    if profile.cpus is not None and profile.cpus > most.cpus:
-        yield Problem(
-            path=key_path("profiles", index, "cpus"),
-            value=profile.cpus,
-            message=f"is more than a {flavor} node has for users; set {most.cpus:g} or less",
-        )
-    if profile.users_per_node is not None and memory_gib / profile.users_per_node < 0.5:
-        yield Problem(
-            path=key_path("profiles", index, "users_per_node"),
-            value=profile.users_per_node,
-            message=f"leaves each less than 0.5 GiB of a {flavor} node; set {int(memory_gib / 0.5)} or less",
-        )
-
-
-def chart_has_one_source(settings: Settings) -> Iterator[Problem]:
-    """The chart comes from a folder, or from a repository in one exact version."""
-    chart = settings.chart
-    if (chart.path is None) == (chart.repository is None):
-        yield Problem(
-            path=key_path("chart"),
-            message="needs exactly one of repository (a Helm repository) and path (a folder with a chart)",
-        )
-    elif chart.repository is not None and chart.version is None:
-        yield Problem(
-            path=key_path("chart", "version"),
-            message="is missing; name one exact version, such as 4.4.0, so that no run upgrades by chance",
-        )
-    elif chart.path is not None and chart.version is not None:
-        yield Problem(
-            path=key_path("chart", "version"),
-            value=chart.version,
-            message="has no meaning beside path, whose folder tells its own version; remove it",
-        )
-
-
-def login_is_safe(settings: Settings) -> Iterator[Problem]:
-    """One way to log in, complete, and open to no stranger."""
-    login, secrets = settings.authentication, settings.secrets
-    if (login.github is not None) == login.workshop:
-        yield Problem(
-            path=key_path("authentication"),
-            message="needs exactly one of github and workshop: true",
-        )
-        return
-    if login.github is not None:
-        if not (login.github.allowed_users or login.github.allowed_organizations or login.github.admin_users):
-            yield Problem(
-                path=key_path("authentication", "github"),
-                message="lets nobody in; list names in allowed_users, admin_users or allowed_organizations",
-            )
-        if settings.hub.host is None:
-            yield Problem(
-                path=key_path("hub", "host"),
-                message="is missing; GitHub sends users back to it, so set the hub's full host name",
-            )
-        if secrets.github_client_secret is None:
-            yield _missing_secret("github_client_secret")
-    elif settings.hub.host is not None and secrets.workshop_password is None:
-        # With a public name and no password anyone could log in as anyone.
-        yield _missing_secret("workshop_password")
-
-
-def _missing_secret(name: str) -> Problem:
-    path = key_path("secrets", name)
-    return Problem(path=path, message=f"is missing; run `pulumi config set --secret --path '{path}'`")
-
-
-def production_is_kept(settings: Settings) -> Iterator[Problem]:
-    """Production has no choice that is only good for rehearsals."""
-    if not settings.production:
-        return
-    if settings.authentication.workshop:
-        yield Problem(
-            path=key_path("authentication", "workshop"),
-            value=True,
-            message="lets strangers in, which gateway:production forbids; set up github instead",
-        )
-    if settings.storage.reclaim_policy == "Delete":
-        yield Problem(
-            path=key_path("storage", "reclaim_policy"),
-            value="Delete",
-            message="deletes homes with their claims, which gateway:production forbids; set Retain",
-        )
+from stacks import rules_access, rules_cluster, rules_hub
+from stacks.problems import Problem
+from stacks.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,13 +18,26 @@ class Rule:
     needs: frozenset[str]
 
 
+def _rule(check: Callable[[Settings], Iterator[Problem]], *needs: str) -> Rule:
+    return Rule(check=check, needs=frozenset(needs))
+
+
 RULES = (
-    Rule(check=network_is_one, needs=frozenset({"network"})),
-    Rule(check=flavors_are_usable, needs=frozenset({"cluster", "pools", "flavors"})),
-    Rule(check=pool_names_are_free, needs=frozenset({"pools"})),
-    Rule(check=profiles_are_distinct, needs=frozenset({"profiles"})),
-    Rule(check=profiles_fit_their_nodes, needs=frozenset({"profiles", "pools", "flavors"})),
-    Rule(check=chart_has_one_source, needs=frozenset({"chart"})),
-    Rule(check=login_is_safe, needs=frozenset({"authentication", "hub", "secrets"})),
-    Rule(check=production_is_kept, needs=frozenset({"production", "authentication", "storage"})),
+    _rule(rules_cluster.network_is_one, "network"),
+    _rule(rules_cluster.flavors_are_usable, "cluster", "pools", "flavors"),
+    _rule(rules_cluster.pool_names_are_free, "pools"),
+    _rule(rules_cluster.profiles_are_distinct, "profiles"),
+    _rule(rules_cluster.profiles_fit_their_nodes, "profiles", "pools", "flavors"),
+    _rule(rules_hub.charts_have_one_source, "chart", "charts"),
+    _rule(rules_hub.start_commands_are_distinct, "hub"),
+    _rule(rules_hub.depth_is_said_once, "hub"),
+    _rule(rules_hub.registry_has_a_password, "hub", "secrets"),
+    _rule(rules_hub.homes_have_a_size, "storage"),
+    _rule(rules_access.login_is_one, "authentication"),
+    _rule(rules_access.github_is_complete, "authentication", "hub", "secrets"),
+    _rule(rules_access.cilogon_is_complete, "authentication", "hub", "secrets"),
+    _rule(rules_access.public_workshop_has_a_password, "authentication", "hub", "secrets"),
+    _rule(rules_access.certificate_has_a_name, "tls", "hub"),
+    _rule(rules_access.record_is_in_its_zone, "dns", "tls", "hub"),
+    _rule(rules_access.production_is_kept, "production", "authentication", "storage", "tls"),
 )
