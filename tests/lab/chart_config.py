@@ -1,9 +1,9 @@
 """The hub's configuration as the chart makes it from its values.
 
-Zero to JupyterHub 4.4.0 carries a ``jupyterhub_config.py`` that reads the chart's values and sets traits of
-JupyterHub and KubeSpawner. Here is the same mapping, of the values that the program sets and of the chart's own
-defaults beside them; what it yields goes into the real classes. A value of ``singleuser`` that is not mapped is
-an error, so that no new one escapes the tests.
+Zero to JupyterHub 4.4.0 carries a ``jupyterhub_config.py`` that reads the chart's values and sets traits
+of JupyterHub and KubeSpawner. Here is the same mapping, of the values that the program sets and of the
+chart's own defaults beside them; what it yields goes into the real classes. A value of ``singleuser`` that
+is not mapped is an error, so that no new one escapes the tests.
 """
 
 from __future__ import annotations
@@ -91,8 +91,12 @@ def hub_config(values: Mapping[str, Any]) -> Config:
         ValueError: if a value of ``singleuser`` is not mapped.
     """
     whole = _overlaid(DEFAULTS, values)
-    config: Config = {"JupyterHub": {}, "KubeSpawner": {}, "Spawner": {}}
-    config["JupyterHub"]["tornado_settings"] = {"slow_spawn_timeout": 0}
+    config: Config = {"Spawner": {}}
+    config["JupyterHub"] = {
+        "tornado_settings": {"slow_spawn_timeout": 0},
+        "cleanup_servers": False,
+        "cookie_secret": whole["hub"]["cookieSecret"],
+    }
     for key in HUB_TRAITS:
         if (value := whole["hub"].get(key)) is not None:
             config["JupyterHub"][_snake(key)] = value
