@@ -14,6 +14,7 @@ import typer
 from allocation import drift, history, ledger, options, rates, report, samples, tables, terminal
 from allocation.errors import AllocationError
 from allocation.ledger import BadLine
+from allocation.plan import read_plan
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +39,12 @@ def record_command(
         str | None,
         typer.Option(metavar="NAME", help="An entry of clouds.yaml. Default: the variables OS_*."),
     ] = None,
+    plan_file: options.PlanFile = None,
     now: options.Now = None,
 ) -> None:
     """Fetch today's figures and append a row per resource; then a sample of the burn of the servers that run.
+
+    Of the plan only `rates:` counts here: what servers of unlisted flavors burn.
 
     Silent when all is well and no terminal is there, else one line per problem. Exit status 1 if nothing
     could be recorded.
@@ -50,12 +54,14 @@ def record_command(
             "no cloud is named; give --cloud with an entry of clouds.yaml, or source the file of an "
             "application credential, which sets OS_AUTH_URL and others"
         )
+    own_rates = read_plan(plan_file).rates if plan_file else {}
     with terminal.working("Asking the cloud"):
         # What speaks to a cloud takes half a second to load, which the other commands need not wait for.
         from allocation import keystone, recording
 
         session, region = keystone.session(cloud)
-        done = recording.record(ledger_file, session, region=region, now=time.time() if now is None else now)
+        moment = time.time() if now is None else now
+        done = recording.record(ledger_file, session, region=region, now=moment, own_rates=own_rates)
     if sys.stdout.isatty():
         for row in done.rows:
             terminal.say(

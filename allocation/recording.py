@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from keystoneauth1.session import Session
@@ -29,7 +29,9 @@ class Recorded:
     bad: tuple[BadLine, ...]
 
 
-def record(path: Path, session: Session, *, region: str | None, now: float) -> Recorded:
+def record(
+    path: Path, session: Session, *, region: str | None, now: float, own_rates: Mapping[str, float]
+) -> Recorded:
     """Fetches the figures of all resources and appends a row of each; then a sample of the computed burn.
 
     The rows come first: whatever keeps the servers from being counted is told as a problem.
@@ -37,6 +39,7 @@ def record(path: Path, session: Session, *, region: str | None, now: float) -> R
     Args:
         path: the ledger; begun if there is none.
         now: the time that the rows are given, in seconds since the epoch.
+        own_rates: SU/h of flavors that ``rates`` does not know, or has wrong.
 
     Raises:
         AllocationError: if no resource has a figure, or none could be fetched or written; the ledger is then
@@ -53,7 +56,7 @@ def record(path: Path, session: Session, *, region: str | None, now: float) -> R
     if not rows:
         raise AllocationError("\n".join([*problems, "nothing was recorded"]))
     appended = ledger.append(path, rows, now=now)
-    problems += _sample(path, session, current, region=region, now=now)
+    problems += _sample(path, session, current, region=region, now=now, own_rates=own_rates)
     return Recorded(tuple(rows), tuple(problems), appended.bad)
 
 
@@ -80,11 +83,17 @@ def _rows(current: Iterable[Allocation], now: float) -> tuple[list[Row], list[st
 
 
 def _sample(
-    path: Path, session: Session, resources: Iterable[str], *, region: str | None, now: float
+    path: Path,
+    session: Session,
+    resources: Iterable[str],
+    *,
+    region: str | None,
+    now: float,
+    own_rates: Mapping[str, float],
 ) -> list[str]:
     """Appends a sample of the burn of the servers that run, and says what was amiss."""
     try:
-        burn = servers.computed_burn(session, region=region, own_rates={})
+        burn = servers.computed_burn(session, region=region, own_rates=own_rates)
         samples.append(path, burn.samples(resources, now=now))
     except AllocationError as error:
         return [f"the burn of the servers is not recorded: {error}"]

@@ -119,6 +119,19 @@ def test_a_server_without_a_rate_is_told_not_guessed(cloud: FakeCloud, path: Pat
     assert (sample.su_per_hour, sample.unknown) == (8, 1)
 
 
+def test_a_server_s_rate_may_stand_in_the_plan(
+    cloud: FakeCloud, path: Path, run: Run, tmp_path: Path
+) -> None:
+    cloud.servers = [
+        {"id": "d", "name": "new", "status": "ACTIVE", "flavor": {"original_name": "m3.quad", "vcpus": 4}}
+    ]
+    (tmp_path / "plan.yaml").write_text("rates: {m3.quad: 5}")
+    done = run("--cloud", "gateway", "--now", NOON, "--plan", str(tmp_path / "plan.yaml"))
+    assert done == (0, "", "")
+    (sample,) = samples.read(path).rows
+    assert sample.su_per_hour == 5
+
+
 def test_a_nova_that_fails_does_not_lose_the_reported_row(cloud: FakeCloud, path: Path, run: Run) -> None:
     cloud.compute = [403]
     done = run("--cloud", "gateway", "--now", NOON)
