@@ -80,7 +80,8 @@ def trials(segments: Sequence[Segment], plan: Plan, moments: Iterable[float]) ->
     """Forecasts of all models made at some moments, each against what the ledger later said.
 
     The use over a horizon is counted from the last figure known then, as reports trail behind the use by the
-    same time at both ends. Windows that a renewal, a reset or a change of plan cuts are left out.
+    same time at both ends. Windows that a renewal, a reset or a change of plan cuts are left out, and so are
+    those that were over when they were asked about, in a gap of the figures.
     """
     found: list[Trial] = []
     for moment in moments:
@@ -104,6 +105,8 @@ def trials(segments: Sequence[Segment], plan: Plan, moments: Iterable[float]) ->
             low, high = intervals.band(path, intervals.correction(make, known, moment))
             for days, burnt in horizons:
                 until = path.known_until + days * DAY
+                if until < moment:
+                    continue
                 expected, lowest, highest = (
                     float(np.interp(until, path.times, line)) - base for line in (path.expected, low, high)
                 )

@@ -63,11 +63,13 @@ def correction(
 def _trial(
     make: Callable[[Sequence[Segment], float], Path], segments: Sequence[Segment], moment: float, horizon: int
 ) -> float | None:
-    """The squared ratio of error to spread; None if the model had nothing to say."""
+    """The squared ratio of error to spread; None if the model had nothing to say, or the horizon was over."""
     path = make(history.until(segments, moment), moment)
+    until = path.known_until + horizon * DAY
+    if until < moment:  # within a gap of the figures
+        return None
     now = history.until(segments, moment)[-1]
     happened = float(np.interp(now.times[-1] + horizon * DAY, segments[-1].times, segments[-1].used))
-    until = path.known_until + horizon * DAY
     spread = float(np.interp(until, path.times, path.spread))
     if spread <= 0:
         return None

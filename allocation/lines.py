@@ -28,7 +28,7 @@ def linear(segments: Sequence[Segment], now: float) -> Path:
     """The two-point line: ``r = (s_last - s_i) / (t_last - t_i)``, with i the row nearest to a month
     before."""
     times, used = _same_allocation(segments)
-    if len(times) < 2:
+    if times[-1] - times[0] < HOUR:
         return _since_the_start(segments[-1], now)
     first = _a_month_before(times)
     slope = (used[-1] - used[first]) / (times[-1] - times[first])
@@ -38,7 +38,7 @@ def linear(segments: Sequence[Segment], now: float) -> Path:
 def least_squares(segments: Sequence[Segment], now: float) -> Path:
     """The slope of an ordinary least-squares fit over the month's rows."""
     times, used = _same_allocation(segments)
-    if len(times) < 3:
+    if len(times) < 3 or times[-1] - times[0] < HOUR:
         path = linear(segments, now)
         why = path.fallback or "two rows only: the line through both"
         return dataclasses.replace(path, fallback=why)
@@ -67,13 +67,13 @@ def _a_month_before(times: NDArray[np.float64]) -> int:
 
 
 def _since_the_start(segment: Segment, now: float) -> Path:
-    """With a single row: the mean burn since the allocation began."""
+    """With a single row, or several at once: the mean burn since the allocation began."""
     elapsed = float(segment.times[-1]) - segment.starts_at
     slope = float(segment.used[-1]) / elapsed if elapsed >= HOUR else 0.0
     why = (
-        "a single row: the mean burn since the allocation began"
+        "less than an hour of figures: the mean burn since the allocation began"
         if slope
-        else "a single row, nothing used yet"
+        else "less than an hour of figures, nothing used yet"
     )
     return _line(segment, now, slope, why)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from allocation import backtest
@@ -59,6 +60,15 @@ def test_a_window_may_end_between_two_segments() -> None:
     found = backtest.trials([first, supplement], Plan(), [MONDAY + 55 * DAY])
     week = next(trial for trial in found if trial.horizon_days == 7)
     assert week.burnt == pytest.approx(7 * 240)
+
+
+def test_no_trial_is_made_of_a_horizon_that_was_over_when_it_was_asked_about() -> None:
+    whole = burning([10.0] * 150)
+    gap = np.r_[0:31, 60:151]
+    known = dataclasses.replace(whole, times=whole.times[gap], used=whole.used[gap])
+    found = backtest.trials([known], Plan(), [MONDAY + 50 * DAY])
+    assert {trial.horizon_days for trial in found} == {30, 90}
+    assert all(trial.error == pytest.approx(0, abs=1) for trial in found)
 
 
 def test_scores_sum_up() -> None:
