@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator
 
 from lab import processes
 from lab.errors import LabError
-from lab.kubernetes import node_plan
+from lab.kubernetes import kubelet, node_plan
 from lab.kubernetes.api import ApiError
 from lab.kubernetes.cloud import Cloud, CloudError, Server
 from lab.kubernetes.control_plane import VERSION, ControlPlane
 from lab.kubernetes.delays import Delays
 from lab.kubernetes.folders import Folder, Seen, SeenGroup, Wanted
+from lab.kubernetes.kubelet import Kubelet
 from lab.kubernetes.load_balancers import LoadBalancers, port_prefix
 from lab.kubernetes.node_objects import is_ready
 from lab.kubernetes.nodes import Nodes
+from lab.kubernetes.restarts import Restarts
 from lab.kubernetes.scaling import Autoscaler
 from lab.kubernetes.site import Site
 from lab.kubernetes.volumes import Volumes
@@ -45,6 +47,7 @@ class _Parts:
     autoscaler: Autoscaler
     volumes: Volumes
     load_balancers: LoadBalancers
+    kubelet: Kubelet
 
 
 class Cluster:
@@ -59,7 +62,7 @@ class Cluster:
         self._is_settled = False
         self._plane: ControlPlane | None = None
         self._parts: _Parts | None = None
-        self._starts: dict[str, tuple[int, float]] = {}
+        self._restarts = Restarts()
         self._told: dict[str, float] = {}
         self._log = logging.LoggerAdapter(logging.getLogger("keeper"), {"cluster": folder.uuid[:8]})
 
@@ -112,14 +115,8 @@ class Cluster:
                 self._keep_process(service, plane.start_client)
 
     def _keep_process(self, service: processes.Service, start: Callable[[processes.Service], bool]) -> None:
-        if processes.find(service.name):
+        if processes.find(service.name) or not self._restarts.may_start(service.name):
             return
-        count, last = self._starts.get(service.name, (0, float("-inf")))
-        now = time.monotonic()
-        # One that dies again and again is started at ever longer intervals, up to half a minute.
-        if now - last < min(30.0, 2.0**count - 1):
-            return
-        self._starts[service.name] = (count + 1 if now - last < 60 else 1, now)
         self._log.info("starting %s", service.name)
         start(service)
 
@@ -167,6 +164,7 @@ class Cluster:
                 autoscaler=Autoscaler(site),
                 volumes=Volumes(site),
                 load_balancers=LoadBalancers(site),
+                kubelet=Kubelet(site, self.tell_once),
             )
             self._parts.volumes.install()
         self._parts.site.wanted, self._parts.site.delays = wanted, delays
@@ -174,7 +172,7 @@ class Cluster:
 
     def _keep_inside(self, parts: _Parts, plane: ControlPlane) -> None:
         # Each part does its work even if another cannot: a full quota must not keep volumes away.
-        for part in (parts.volumes.keep, parts.load_balancers.keep):
+        for part in (parts.volumes.keep, parts.load_balancers.keep, parts.kubelet.keep):
             self._attempt(part)
         wanted = parts.site.wanted
         if wanted.version != VERSION:
@@ -249,6 +247,7 @@ class Cluster:
         if self._folder.slot() is not None and any(self._running()):
             self._log.info("removing %s", wanted.name)
             self.stop()
+            kubelet.stop_all(self._folder.control_plane())
             # Its data goes anyway, so nothing has to be put in order first.
             self._folder.control_plane().stop(grace=0.2)
         servers = self._servers(0.0)

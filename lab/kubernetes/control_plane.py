@@ -18,7 +18,7 @@ import yaml
 
 from lab import processes
 from lab.errors import LabError
-from lab.kubernetes import certificates, programs
+from lab.kubernetes import certificates, programs, scheduler_profiles
 from lab.ports import HOST, ClusterPorts
 from lab.private_files import write_private
 from lab.processes import Service
@@ -73,7 +73,7 @@ class ControlPlane:
         return self.directory / "pki" / file
 
     def prepare(self) -> None:
-        """Issues what is missing of certificates, keys and kubeconfigs; a second call changes nothing.
+        """Issues what is missing of certificates, keys and configurations; a second call changes nothing.
 
         Raises:
             LabError: if the CA is missing or unreadable.
@@ -88,6 +88,8 @@ class ControlPlane:
             config = self.directory / f"{file}.kubeconfig"
             if not config.exists():
                 write_private(config, yaml.safe_dump(self.kubeconfig(file)).encode())
+        profiles = scheduler_profiles.configuration(self.directory / "scheduler.kubeconfig")
+        write_private(self.directory / programs.SCHEDULER_FILE, profiles)
         if not self.pki("service-accounts.pub").exists():
             certificates.make_signing_key(self.pki("service-accounts.key"), self.pki("service-accounts.pub"))
         if not self.pki("etcd-client.crt").exists():

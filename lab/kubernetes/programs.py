@@ -23,6 +23,9 @@ ADVERTISED = "192.0.2.1"
 LEASE_SECONDS = 60
 """How long a node may miss its heartbeat before it counts as lost."""
 
+SCHEDULER_FILE = "scheduler.yaml"
+"""The scheduler's configuration, in the control plane's folder."""
+
 STAGES = Path(__file__).parent / "stages"
 
 OFF = (
@@ -157,11 +160,8 @@ def _scheduler(plane: ControlPlane) -> Service:
         [
             f"--bind-address={HOST}",
             f"--secure-port={plane.ports.scheduler}",
-            f"--kubeconfig={plane.directory / 'scheduler.kubeconfig'}",
-            "--leader-elect=false",
-            "--profiling=false",
-            "--kube-api-qps=100",
-            "--kube-api-burst=200",
+            # Credentials, profiles and all else: with a configuration, the flags for them are not read.
+            f"--config={plane.directory / SCHEDULER_FILE}",
         ],
         memory=64,
         ports=[plane.ports.scheduler],
