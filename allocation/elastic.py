@@ -47,6 +47,10 @@ PERIOD_ERROR = 0.2
 ``USUAL_SCATTER``; of the use on a kind of day never seen; of one term or break from the next. Set on
 synthetic allocations other than those of the benchmark."""
 
+MISMATCH_ERROR = 0.15
+"""Standard deviation, relative, of a burn that the plan rules out and that goes on all the same; set as the
+others."""
+
 STEADY = 0.1
 """However steady the days were, the level is taken to wander this part of ``DRIFT``."""
 
@@ -94,7 +98,8 @@ def elastic(
     short = float(np.average(np.minimum(above, 0.0), weights=recent))
     above = np.maximum(above, 0.0)
     if above.sum() <= 0:
-        return Elastic(burn=nothing + short, chance=nothing, doubt=nothing, level_error=0.0, drift=0.0)
+        doubt = nothing + MISMATCH_ERROR * abs(short)
+        return Elastic(burn=nothing + short, chance=nothing, doubt=doubt, level_error=0.0, drift=0.0)
     past, future = kinds(plan.calendar, day), kinds(plan.calendar, ahead)
     pattern = _pattern(day, above, past, _halving(age, PATTERN_HALF_LIFE))
     usual = _usual(pattern, day, past)
@@ -110,7 +115,7 @@ def elastic(
     return Elastic(
         burn=short + burn,
         chance=np.sqrt(scatter * burn),
-        doubt=_doubt(past, future) * burn,
+        doubt=np.hypot(_doubt(past, future) * burn, MISMATCH_ERROR * short),
         level_error=math.sqrt(scatter * float((recent**2 * usual).sum())) / float((recent * usual).sum()),
         drift=DRIFT * min(1.0, max(STEADY, relative / USUAL_SCATTER)),
     )

@@ -69,4 +69,4 @@ def maker(model: Model, plan: Plan) -> Callable[[Sequence[Segment], float], Path
         return lines.linear
     if model == "least-squares":
         return lines.least_squares
-    return lambda segments, now: planned(segments, now, plan)
+    return lambda segments, now: planned(segments, now, plan.of(segments[-1].resource))

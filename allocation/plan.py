@@ -150,6 +150,31 @@ class Plan(Section):
                 )
         return stages
 
+    def of(self, resource: str) -> Plan:
+        """The plan of one resource: without what burns another, and without stages if nothing is left.
+
+        What burns none of the listed resources counts for the one that the plan is about. The reserve is that
+        one's too.
+        """
+        about = self.resource in (None, resource)
+
+        def burns(flavor: str) -> bool:
+            known = rates.resource_of(flavor) if resource in rates.RESOURCES else None
+            return about if known is None else known == resource
+
+        stages = tuple(
+            stage.model_copy(
+                update={
+                    "fixed": tuple(nodes for nodes in stage.fixed if burns(nodes.flavor)),
+                    "pools": {name: pool for name, pool in stage.pools.items() if burns(pool.flavor)},
+                }
+            )
+            for stage in self.stages
+        )
+        if stages != self.stages and not any(stage.fixed or stage.pools for stage in stages):
+            stages = ()
+        return self.model_copy(update={"stages": stages, "reserve_su": self.reserve_su if about else 0.0})
+
     def known_at(self, moment: float) -> Plan:
         """The plan without the stages that had not begun by then: for looking at the past as it was."""
         begun = tuple(stage for stage in self.stages if stage.since <= moment)

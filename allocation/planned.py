@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import daily, demand
-from allocation.elastic import LEVEL_HALF_LIFE, elastic
+from allocation.elastic import LEVEL_HALF_LIFE, MISMATCH_ERROR, elastic
 from allocation.history import Segment
 from allocation.path import Path
 from allocation.plan import Plan
@@ -139,6 +139,8 @@ class Burn:
 def _burn(known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_until: float) -> Burn:
     seen = [bounds_at(plan, (day + 0.5) * DAY) for day in known.day]
     wanted = [bounds_at(plan, moment) for moment in moments]
+    unplanned = _unplanned(known, seen, known_until)
+    seen, wanted = ([_with_fixed(bounds, unplanned) for bounds in those] for those in (seen, wanted))
     day = (moments // DAY).astype(np.int64)
     arrays = {name: np.zeros(len(moments)) for name in ("expected", "least", "most", "chance", "doubt")}
     level_error = drift = 0.0
@@ -148,12 +150,37 @@ def _burn(known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_unt
         part = elastic(known.day, restated - bounds.least, day[here], plan, known_until / DAY)
         expected = np.clip(bounds.least + part.burn, 0.0, bounds.most)
         arrays["expected"][here] = expected
-        arrays["least"][here] = np.minimum(bounds.least, expected)
-        arrays["most"][here] = bounds.most
+        # What the plan does not know may go, or become more.
+        arrays["least"][here] = np.minimum(bounds.least - unplanned, expected)
+        arrays["most"][here] = bounds.most + unplanned
         arrays["chance"][here] = part.chance
-        arrays["doubt"][here] = np.hypot(_plan_doubt(known, seen, restated, bounds, known_until), part.doubt)
+        doubt = math.hypot(
+            _plan_doubt(known, seen, restated, bounds, known_until), MISMATCH_ERROR * unplanned
+        )
+        arrays["doubt"][here] = np.hypot(doubt, part.doubt)
         level_error, drift = max(level_error, part.level_error), max(drift, part.drift)
     return Burn(**arrays, elastic=arrays["expected"] - arrays["least"], level_error=level_error, drift=drift)
+
+
+def _unplanned(known: daily.Days, seen: Sequence[demand.Bounds], known_until: float) -> float:
+    """SU/h beyond all that the plan's nodes can burn: servers that it does not have, or rates too low.
+
+    The median of the recent days under a plan, so that a day on which the figures of another plan came late
+    does not pass for servers.
+    """
+    planned_days = np.array([math.isfinite(bounds.most) for bounds in seen], dtype=bool)
+    if not planned_days.any():
+        return 0.0
+    beyond = (known.burn - np.array([bounds.most for bounds in seen]))[planned_days]
+    order = np.argsort(beyond)
+    age = known_until / DAY - known.day[planned_days][order]
+    weight = np.cumsum(0.5 ** (age / LEVEL_HALF_LIFE))
+    return max(0.0, float(beyond[order][np.searchsorted(weight, weight[-1] / 2)]))
+
+
+def _with_fixed(bounds: demand.Bounds, more: float) -> demand.Bounds:
+    """Bounds with more SU/h of nodes that always run."""
+    return dataclasses.replace(bounds, fixed=bounds.fixed + more) if more else bounds
 
 
 def _on_one_plan(known: daily.Days, plan: Plan) -> daily.Days:

@@ -31,7 +31,7 @@ class Report:
         resource: as the accounting API names it.
         others: the ledger's other resources.
         now: seconds since the epoch; nothing later was looked at.
-        plan: what the planned model knew.
+        plan: what the planned model knew: the part of it that is about the resource.
         segments: the resource's, up to now, one or more.
         agreement: of the reported use with the computed; None if there are no samples of that.
         bad: lines of the ledger that are none.
@@ -107,6 +107,7 @@ def report(
         AllocationError: if the ledger has no figures of that resource from before that time.
     """
     name = choose_resource(ledger, resource or plan.resource)
+    plan = plan.of(name)
     segments = ledger.segments[name]
     current = history.current(segments, now)
     known = history.until(segments, now)
@@ -140,7 +141,8 @@ def choose_resource(ledger: Ledger, asked: str | None) -> str:
     """
     there = sorted(ledger.segments)
     if not there:
-        raise AllocationError(f"the ledger {ledger.path} has no figures yet; `record` fetches them")
+        reason = f"; its line {ledger.bad[0].number} {ledger.bad[0].reason}" if ledger.bad else " yet"
+        raise AllocationError(f"the ledger {ledger.path} has no figures{reason}; `record` fetches them")
     if asked is not None:
         if asked not in there:
             raise AllocationError(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from allocation.errors import AllocationError
 from allocation.forecast import MODELS, Forecast, Model, forecast
 from allocation.history import Segment
-from allocation.plan import Period, Plan
+from allocation.plan import Period, Plan, Pool
 from allocation.times import DAY, HOUR, day_begins
 from tests.unit.allocation.histories import MONDAY, burning, hourly, last, plan_of, pools, segment
 
@@ -127,6 +127,34 @@ def test_servers_that_no_plan_knows_are_not_hidden_either() -> None:
     assert at_end(found) == pytest.approx(365 * 24 * 24, rel=0.01)
 
 
+def test_a_burn_above_the_plan_s_ceiling_goes_on_and_is_doubted() -> None:
+    known = burning([60.0] * 60)
+    found = made(known, "planned", plan_of(pools(since=MONDAY, low=(1, 5))))
+    assert at_end(found) == pytest.approx(365 * 24 * 60, rel=0.01)
+    assert found.high[-1] - at_end(found) > 0.02 * (at_end(found) - known.used[-1])
+    assert at_end(found) - found.low[-1] > 0.02 * (at_end(found) - known.used[-1])
+
+
+def test_a_change_of_plan_moves_a_burn_above_the_ceiling_too() -> None:
+    known = burning([60.0] * 60)
+    plan = plan_of(pools(since=MONDAY, low=(1, 5)), pools(since=last(known), low=(0, 0)))
+    burn = (at_end(made(known, "planned", plan)) - float(known.used[-1])) / (365 - 60) / 24
+    assert burn == pytest.approx(60 - 40, rel=0.02)
+
+
+def test_nodes_that_burn_another_resource_do_not_count() -> None:
+    known = burning([16.0] * 60)
+    plan = plan_of(pools(since=MONDAY, low=(1, 5)))
+    stage = plan.stages[0]
+    gpu = stage.model_copy(update={"pools": {**stage.pools, "gpu": Pool(flavor="g3.large", min=2, max=4)}})
+    alone, beside = (made(known, "planned", it) for it in (plan, plan_of(gpu)))
+    assert np.array_equal(alone.expected, beside.expected)
+    assert np.array_equal(alone.high, beside.high)
+    # A plan in which nothing burns a resource leaves that resource to its history.
+    other = dataclasses.replace(known, resource="jetstream2-gpu.indiana.xsede.org")
+    assert np.array_equal(made(other, "planned", plan).expected, made(other, "planned").expected)
+
+
 TERM = Period(kind="class", first=date(2025, 9, 1), last=date(2025, 12, 12))
 REST = Period(kind="break", first=date(2025, 12, 13), last=date(2026, 8, 31))
 
@@ -178,6 +206,7 @@ def test_a_break_seen_before_is_remembered_over_a_renewal() -> None:
         pytest.param(segment([700.0] * 30), False, id="flat"),
         pytest.param(segment([0.0, 100.0]), False, id="two rows"),
         pytest.param(hourly([0.0, 10.0, 20.0]), False, id="three hours"),
+        pytest.param(segment([900.0, 924.0], every=60.0, starts_at=MONDAY - DAY), True, id="one minute"),
         pytest.param(burning([0.0] * 20 + [30.0]), False, id="begins to be used"),
         pytest.param(burning([30.0] + [0.0] * 20), False, id="has stopped"),
     ],
@@ -195,6 +224,20 @@ def test_data_that_tell_little_give_a_sound_forecast(known: Segment, said: bool,
 def test_a_single_row_goes_on_as_since_the_start(model: Model) -> None:
     known = segment([2400.0], starts_at=MONDAY - 10 * DAY, lasts_days=100)
     assert at_end(made(known, model)) == pytest.approx(24_000)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_two_rows_a_minute_apart_tell_no_burn(model: Model) -> None:
+    known = segment([2400.0, 2424.0], every=60.0, starts_at=MONDAY - 10 * DAY, lasts_days=100)
+    assert at_end(made(known, model)) == pytest.approx(24_240, rel=0.01)
+
+
+def test_a_gap_without_figures_is_no_sign_of_bad_forecasts() -> None:
+    whole = burning([16.0] * 150)
+    gap = np.r_[0:31, 120:151]
+    known = dataclasses.replace(whole, times=whole.times[gap], used=whole.used[gap])
+    for model in MODELS:
+        assert made(known, model).high[-1] <= made(whole, model).high[-1] * 1.02
 
 
 def test_a_single_row_with_a_plan_takes_the_plan_s_floor() -> None:

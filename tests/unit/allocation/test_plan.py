@@ -101,6 +101,36 @@ def test_a_wrong_plan_is_refused_with_what_and_where(tmp_path: Path, text: str, 
     assert "plan.yaml" in str(refusal.value)
 
 
+def test_the_plan_of_one_resource_has_what_burns_it(tmp_path: Path) -> None:
+    text = """
+    resource: jetstream2.indiana.xsede.org
+    reserve_su: 1000
+    rates: {own.big: 12}
+    stages:
+      - since: 2026-08-01
+        fixed: [{flavor: m3.quad, count: 2}, {flavor: own.big, count: 1}]
+        pools: {gpu: {flavor: g3.large, min: 1, max: 2}}
+      - since: 2026-10-01
+        fixed: [{flavor: m3.quad, count: 1}]
+    """
+    plan = plan_of(tmp_path, text)
+    cpu, gpu, large, own = (
+        plan.of(name)
+        for name in (
+            "jetstream2.indiana.xsede.org",
+            "jetstream2-gpu.indiana.xsede.org",
+            "jetstream2-lm.indiana.xsede.org",
+            "own.example.org",
+        )
+    )
+    assert ([cpu.ceiling(stage) for stage in cpu.stages], cpu.reserve_su) == ([2 * 4 + 12, 4], 1000)
+    assert ([gpu.ceiling(stage) for stage in gpu.stages], gpu.reserve_su) == ([2 * 32, 0], 0)
+    assert (large.stages, own.stages) == ((), ())
+    # On a cloud whose resources are others, all flavors burn the one that the plan is about.
+    there = plan.model_copy(update={"resource": "own.example.org"})
+    assert there.of("own.example.org") == there
+
+
 def test_a_missing_plan_is_named(tmp_path: Path) -> None:
     with pytest.raises(AllocationError, match=r"nowhere\.yaml"):
         read_plan(tmp_path / "nowhere.yaml")

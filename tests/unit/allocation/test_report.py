@@ -15,7 +15,7 @@ from allocation.errors import AllocationError
 from allocation.forecast import MODELS
 from allocation.plan import Plan, Pool, Stage
 from allocation.report import Report
-from tests.unit.allocation.made_up import CPU, NOW, write_ledger
+from tests.unit.allocation.made_up import CPU, NOW, START, write_ledger
 
 GPU = "jetstream2-gpu.indiana.xsede.org"
 OTHER = "other.example.org"
@@ -91,6 +91,15 @@ def test_the_plans_resource_comes_before_and_the_one_asked_for_first(path: Path)
     assert of(path, plan=plan, resource=OTHER).resource == OTHER
 
 
+def test_what_a_plan_says_of_one_resource_is_not_said_of_another(path: Path) -> None:
+    write_ledger(path, burn=1, resource=GPU)
+    stage = Stage(since=times.day_begins(START), pools={"low": Pool(flavor="m3.medium", min=5, max=9)})
+    plan = Plan(resource=CPU, reserve_su=50_000, stages=(stage,))
+    with_plan, without = (of(path, plan=known, resource=GPU) for known in (plan, Plan()))
+    assert with_plan.verdict == without.verdict
+    assert of(path, plan=plan).plan == plan
+
+
 def test_several_unknown_resources_must_be_chosen_from(tmp_path: Path) -> None:
     path = write_ledger(tmp_path / "usage.csv", burn=1, resource=OTHER)
     write_ledger(path, burn=1, resource=GPU)
@@ -106,6 +115,12 @@ def test_a_resource_that_is_not_there_is_told_with_those_that_are(path: Path) ->
 def test_an_empty_ledger_is_told(tmp_path: Path) -> None:
     (tmp_path / "usage.csv").write_text(ledger.HEADER + "\n")
     with pytest.raises(AllocationError, match="no figures yet; `record` fetches them"):
+        of(tmp_path / "usage.csv")
+
+
+def test_a_ledger_of_nothing_but_bad_lines_is_told_with_the_first(tmp_path: Path) -> None:
+    (tmp_path / "usage.csv").write_text(f"{ledger.HEADER}\nbad\n")
+    with pytest.raises(AllocationError, match=r"no figures; its line 2 has 1 fields"):
         of(tmp_path / "usage.csv")
 
 
@@ -145,7 +160,9 @@ def test_the_json_has_times_in_utc_and_numbers_as_numbers(path: Path) -> None:
 def test_nodes_are_of_the_resources_flavors_and_the_plans_own() -> None:
     plan = Plan(
         rates={"own.flavor": 3, "g3.small": 9},
-        stages=(Stage(since=0, pools={"low": Pool(flavor="own.flavor", min=0, max=1)}),),
+        stages=(
+            Stage(since=times.day_begins(START), pools={"low": Pool(flavor="own.flavor", min=0, max=1)}),
+        ),
     )
     assert report.rates_of(GPU, plan) == {
         "own.flavor": 3,
@@ -169,7 +186,9 @@ def test_what_is_printed_has_the_verdict_first_and_a_row_per_model(path: Path) -
 
 
 def test_the_printed_nodes_are_those_of_the_plans_pools(path: Path) -> None:
-    plan = Plan(stages=(Stage(since=0, pools={"high": Pool(flavor="m3.large", min=0, max=9)}),))
+    plan = Plan(
+        stages=(Stage(since=times.day_begins(START), pools={"high": Pool(flavor="m3.large", min=0, max=9)}),)
+    )
     assert tables.shown_flavors(of(path, plan=plan)) == ["m3.large"]
     assert tables.shown_flavors(of(path)) == ["m3.quad", "m3.medium"]
 
