@@ -14,11 +14,18 @@ OPENSTACK: dict[str, int] = {
     "glance": 9292,
     "magnum": 9511,
     "neutron": 9696,
+    "designate": 9002,
 }
-"""OpenStack's own well-known ports, so that addresses read as they do on a real cloud."""
+"""OpenStack's own well-known ports, so that addresses read as they do on a real cloud.
+
+All but Designate's, which is 9001: there Jetstream2 has its accounting.
+"""
 
 ACCOUNTING = 9001
 """The port of Jetstream2's accounting API."""
+
+NAME_SERVER = 5354
+"""Where Designate's own name server answers, by TCP and UDP: its well-known port."""
 
 CLUSTER_BASE = 17000
 PORTS_PER_CLUSTER = 10

@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.ports import ACCOUNTING, HOST, OPENSTACK
+from lab.ports import ACCOUNTING, HOST, NAME_SERVER, OPENSTACK
 
 REGION = "RegionOne"
 KEYSTONE = f"http://{HOST}:{OPENSTACK['keystone']}"
@@ -22,6 +22,7 @@ CATALOG: dict[str, tuple[str, str]] = {
     "container-infra": ("magnum", f"http://{HOST}:{OPENSTACK['magnum']}/v1"),
     "block-storage": ("cinder", f"http://{HOST}:{OPENSTACK['cinder']}/v3"),
     "volumev3": ("cinderv3", f"http://{HOST}:{OPENSTACK['cinder']}/v3"),
+    "dns": ("designate", f"http://{HOST}:{OPENSTACK['designate']}"),
     "accounting": ("accounting", f"http://{HOST}:{ACCOUNTING}"),
 }
 """Service type to name and address, the same for the public, internal and admin interface.
@@ -61,6 +62,7 @@ def files(site: Site) -> dict[str, str]:
         "neutron/neutron.conf": render(_neutron(site)),
         "magnum/magnum.conf": render(_magnum(site)),
         "cinder/cinder.conf": render(_cinder(site)),
+        "designate/designate.conf": render(_designate(site)),
     }
 
 
@@ -269,4 +271,28 @@ def _cinder(site: Site) -> Sections:
         "coordination": {"backend_url": f"file://{site.data / 'cinder'}"},
         "nova": user,
         "service_user": {"send_service_user_token": True, **user},
+    }
+
+
+def _designate(site: Site) -> Sections:
+    common = _common(site, "designate", "designate")
+    storage = common.pop("database")
+    threads = {"threads": 20}
+    return {
+        **common,
+        "storage:sqlalchemy": storage,
+        "service:api": {
+            "auth_strategy": "keystone",
+            "api_base_uri": f"http://{HOST}:{OPENSTACK['designate']}/",
+        },
+        "service:central": threads,
+        "service:producer": threads,
+        # The name server reads the database itself: what is asked of it right away is already true.
+        "service:worker": {**threads, "poll_delay": 0, "poll_retry_interval": 1},
+        "service:mdns": {**threads, "listen": f"{HOST}:{NAME_SERVER}"},
+        # Zones are renumbered and published in batches; five seconds suit a larger cloud.
+        "producer_task:increment_serial": {"interval": 1},
+        "producer_task:delayed_notify": {"interval": 1},
+        # Reports of life among parts of one process would tell nothing.
+        "heartbeat_emitter": {"emitter_type": "noop"},
     }

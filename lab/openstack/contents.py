@@ -1,5 +1,5 @@
 """What the lab's cloud holds from the start: Jetstream2's flavors, an image, the network ``public``, the
-gateway's project with its users, a public cluster template, and the clients' ``clouds.yaml``.
+gateway's project with its users and its DNS zone, a public cluster template, and the clients' ``clouds.yaml``.
 
 Every step looks first and makes only what is missing, so a seed that was killed is finished by the next.
 """
@@ -36,6 +36,10 @@ CLUSTER_TEMPLATE = "kubernetes-1-33-jammy"
 EXTERNAL_NETWORK = "public"
 FLOATING_RANGE = "203.0.113.0/24"
 """A range reserved for documentation: nothing on any network has these addresses."""
+
+ZONE = f"{PROJECT}.projects.example."
+"""The project's own DNS zone, as each project of Jetstream2 has one; under a name reserved for documentation."""
+ZONE_EMAIL = "hostmaster@projects.example"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,7 @@ def _seed() -> None:
     _image(admin)
     _external_network(admin)
     _cluster_template(admin)
+    _zone(connect(gateway))
     credential = {
         "auth_url": AUTH_URL,
         "application_credential_id": credential_id,
@@ -232,3 +237,8 @@ def _cluster_template(admin: openstack.connection.Connection) -> None:
         floating_ip_enabled=False,
         labels={"kube_tag": KUBERNETES},
     )
+
+
+def _zone(gateway: openstack.connection.Connection) -> None:
+    if not any(zone.name == ZONE for zone in gateway.dns.zones()):
+        gateway.dns.create_zone(name=ZONE, email=ZONE_EMAIL)

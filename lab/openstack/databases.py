@@ -31,6 +31,7 @@ DATABASES = [
     "neutron",
     "magnum",
     "cinder",
+    "designate",
 ]
 
 SCRATCH_SERVER = "mariadb-scratch"
@@ -94,6 +95,7 @@ def migrations(tools: Path, etc: Path) -> list[list[list[str]]]:
         [manage("keystone-manage", "keystone/keystone.conf", "db_sync")],
         [manage("magnum-db-manage", "magnum/magnum.conf", "upgrade")],
         [manage("glance-manage", "glance/glance-api.conf", "db_sync")],
+        [manage("designate-manage", "designate/designate.conf", "database", "sync")],
         [manage("placement-manage", "placement/placement.conf", "db", "sync")],
     ]  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab import paths, processes
 from lab.openstack import configuration, databases, folders, mariadb, passwords
-from lab.ports import HOST, OPENSTACK
+from lab.ports import HOST, NAME_SERVER, OPENSTACK
 from lab.private_files import write_private
 from lab.processes import Service, answers_http
 
@@ -26,6 +26,7 @@ NEEDS: dict[str, list[str]] = {
     "glance": [],
     "cinder": [],
     "magnum": [],
+    "designate": [],
 }
 """The services in the order of their start, each with those it waits for once its code is loaded.
 
@@ -34,6 +35,9 @@ All can be started at once: that is fastest, since loading their code is most of
 
 CONFIG_OPTION = {"magnum", "cinder"}
 """Services that take their configuration file as an option; the others by their environment."""
+
+MORE_PORTS = {"designate": [NAME_SERVER]}
+"""Ports beside that of the API."""
 
 
 def prepare() -> None:
@@ -72,8 +76,11 @@ def prepare() -> None:
     for name, text in {
         **configuration.files(site),
         "keystone/identity.json": identity(secret),
-        # Nova takes its pipeline from beside its configuration only.
-        "nova/api-paste.ini": (site.installed / "nova" / "api-paste.ini").read_text(),
+        # These two take their pipelines from beside their configuration only.
+        **{
+            f"{name}/api-paste.ini": (site.installed / name / "api-paste.ini").read_text()
+            for name in ("nova", "designate")
+        },
     }.items():
         write_private(folders.ETC / name, text)
 
@@ -123,7 +130,7 @@ def _service(name: str) -> Service:
             *own,
         ],
         environment=_environment(name),
-        ports=[OPENSTACK[name]],
+        ports=[OPENSTACK[name], *MORE_PORTS.get(name, [])],
         ready=answers_http(OPENSTACK[name]),
     )
 

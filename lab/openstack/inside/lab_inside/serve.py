@@ -25,10 +25,20 @@ APPLICATIONS = {
     "nova": "lab_inside.nova_services",
     "magnum": "lab_inside.magnum_services",
     "cinder": "lab_inside.cinder_services",
+    "designate": "lab_inside.designate_services",
 }
 """The module of each service: it has an ``application``, ours also a ``start`` for what runs beside it."""
 
-THREADS = {"keystone": 1, "placement": 1, "glance": 3, "neutron": 6, "nova": 8, "magnum": 4, "cinder": 4}
+THREADS = {
+    "keystone": 1,
+    "placement": 1,
+    "glance": 3,
+    "neutron": 6,
+    "nova": 8,
+    "magnum": 4,
+    "cinder": 4,
+    "designate": 4,
+}
 """Requests answered at the same time. Nova waits for the others, so it has the most.
 
 Keystone is written for one: its middleware keeps the token of the request at hand in an attribute, so that
