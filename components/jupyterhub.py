@@ -13,17 +13,52 @@ from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.hub_values import Values, merged
-from components.hub_values.authentication import GitHubLogin, WorkshopLogin, authentication_values
+from components.hub_values.authentication import (
+    CILogonLogin,
+    GitHubLogin,
+    IdentityProvider,
+    Login,
+    WorkshopLogin,
+    authentication_values,
+)
+from components.hub_values.capacity import Room, capacity_values
+from components.hub_values.checks import WrongValuesError, checked
 from components.hub_values.culling import culling_values
+from components.hub_values.image import Image, Registry, image_values
 from components.hub_values.placement import placement_values
 from components.hub_values.profiles import Profile, default_profile, profile_values
-from components.hub_values.storage import storage_values
+from components.hub_values.server import server_values
+from components.hub_values.start_commands import Command, Tutorials
+from components.hub_values.storage import HomeVolumes, SharedDrive, SharedHomes, storage_values
 
-__all__ = ["Chart", "GitHubLogin", "JupyterHub", "JupyterHubArgs", "Profile", "WorkshopLogin", "chart_values"]
+__all__ = [
+    "CILogonLogin",
+    "Chart",
+    "Command",
+    "GitHubLogin",
+    "HomeVolumes",
+    "IdentityProvider",
+    "Image",
+    "JupyterHub",
+    "JupyterHubArgs",
+    "Login",
+    "Profile",
+    "Registry",
+    "SharedDrive",
+    "SharedHomes",
+    "Tutorials",
+    "Values",
+    "WorkshopLogin",
+    "WrongValuesError",
+    "chart_values",
+]
 
 RELEASE = "jupyterhub"
 TIMEOUT_SECONDS = 3600
 """For an installation or upgrade: before one, every node pulls an image of perhaps 10 GB."""
+
+FIRST_GENERATION = 1
+"""Of the keys."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,36 +77,50 @@ class JupyterHubArgs:
     Attributes:
         namespace: where in Kubernetes it lives, with its users' servers and homes.
         chart: where its chart comes from.
-        image_name: the users' container image.
-        image_tag: that image's tag.
+        image: the users' container image.
+        registry: who pulls it; None where anyone may.
+        environment: variables of users' servers.
+        start_commands: what the operator adds to the start of a server.
+        tutorials: notebooks pulled at each start; None for none.
+        default_url: the page that a server opens with.
         start_timeout_s: seconds that a server may take to start.
-        placeholders: seats of the default profile kept warm.
         profiles: users' choices, at least one.
         login: how users log in.
-        storage_class: for homes and the hub's database.
-        home_gib: size of a home.
+        homes: a volume for each user, or one for all.
+        shared_drive: None for none.
+        database_storage_class: storage class of the hub's database.
         hub_database_gib: size of the database's volume.
         idle_minutes: after how long an unused server is stopped.
+        kernel_idle_minutes: after how long an unused kernel is; None for never.
         max_age_hours: after how long any server is stopped.
+        keys_generation: another number makes other keys.
         protect: whether deletion of the namespace, and all homes with it, is refused.
         after: resources that must be there before the namespace and be deleted after it.
+        before_release: resources that must be there before each installation or upgrade of the chart.
     """
 
     namespace: str
     chart: Chart
-    image_name: str
-    image_tag: str
+    image: Image
+    registry: Registry | None
+    environment: Mapping[str, str]
+    start_commands: Sequence[Command]
+    tutorials: Tutorials | None
+    default_url: str
     start_timeout_s: int
-    placeholders: int
     profiles: Sequence[Profile]
-    login: GitHubLogin | WorkshopLogin
-    storage_class: str
-    home_gib: int
+    login: Login
+    homes: HomeVolumes | SharedHomes
+    shared_drive: SharedDrive | None
+    database_storage_class: str
     hub_database_gib: int
     idle_minutes: int
+    kernel_idle_minutes: int | None
     max_age_hours: int
+    keys_generation: int
     protect: bool
     after: Sequence[pulumi.Resource]
+    before_release: Sequence[pulumi.Resource] = ()
 
 
 def chart_values(args: JupyterHubArgs, keys: Mapping[str, object]) -> Values:
@@ -80,13 +129,17 @@ def chart_values(args: JupyterHubArgs, keys: Mapping[str, object]) -> Values:
     Args:
         args: the hub's arguments.
         keys: ``cookie_secret``, ``proxy_token`` and ``crypt_key``; secrets.
+
+    Raises:
+        WrongValuesError: if a hub could not work with them.
     """
-    return merged(
+    values = merged(
         {
             "hub": {
                 "cookieSecret": keys["cookie_secret"],
                 "config": {"CryptKeeper": {"keys": [keys["crypt_key"]]}},
-                # A pool that cannot grow fails spawns in a row; by default the hub gives up after five.
+                # A pool that cannot grow fails spawns in a row; by default the hub gives up after five. It
+                # needs no such end: it stops by itself when it has lost Kubernetes.
                 "consecutiveFailureLimit": 0,
                 "networkPolicy": {"enabled": True},
             },
@@ -97,26 +150,47 @@ def chart_values(args: JupyterHubArgs, keys: Mapping[str, object]) -> Values:
                 "chp": {"networkPolicy": {"enabled": True}},
             },
             "singleuser": {
-                "image": {"name": args.image_name, "tag": args.image_tag},
-                "defaultUrl": "/lab",
-                "startTimeout": args.start_timeout_s,
                 # The network policy keeps users from the cloud's metadata without a privileged container.
                 "networkPolicy": {"enabled": True},
                 "cloudMetadata": {"blockWithIptables": False},
             },
         },
         authentication_values(args.login),
-        culling_values(idle_minutes=args.idle_minutes, max_age_hours=args.max_age_hours),
-        placement_values(
-            placeholder_pool=default_profile(args.profiles).pool,
-            placeholders=args.placeholders,
+        capacity_values(
+            [_room(profile) for profile in args.profiles],
+            default_profile=default_profile(args.profiles).name,
+            idle_minutes=args.idle_minutes,
         ),
+        culling_values(idle_minutes=args.idle_minutes, max_age_hours=args.max_age_hours),
+        image_values(args.image, args.registry),
+        placement_values(),
         profile_values(args.profiles),
+        server_values(
+            environment=args.environment,
+            default_url=args.default_url,
+            start_timeout_s=args.start_timeout_s,
+            kernel_idle_minutes=args.kernel_idle_minutes,
+            tutorials=args.tutorials,
+            shared_drive=args.shared_drive is not None,
+            commands=args.start_commands,
+        ),
         storage_values(
-            storage_class=args.storage_class,
-            home_gib=args.home_gib,
+            homes=args.homes,
+            shared_drive=args.shared_drive,
+            database_storage_class=args.database_storage_class,
             hub_database_gib=args.hub_database_gib,
         ),
+    )
+    return checked(values)
+
+
+def _room(profile: Profile) -> Room:
+    return Room(
+        profile=profile.name,
+        title=profile.title,
+        pool=profile.pool,
+        per_node=profile.per_node,
+        max_nodes=profile.max_nodes,
     )
 
 
@@ -124,12 +198,13 @@ class JupyterHub(pulumi.ComponentResource):
     """The hub, installed by Helm so that the chart's own hooks run."""
 
     namespace: pulumi.Output[str]
+    release: Release
 
     def __init__(self, name: str, args: JupyterHubArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         inputs = {
             "namespace": args.namespace,
             "chart": dataclasses.asdict(args.chart),
-            "image": f"{args.image_name}:{args.image_tag}",
+            "image": f"{args.image.name}:{args.image.full_tag}",
             "profiles": [dataclasses.asdict(profile) for profile in args.profiles],
         }
         super().__init__("sciencegateway:jupyterhub:JupyterHub", name, inputs, opts)
@@ -139,7 +214,11 @@ class JupyterHub(pulumi.ComponentResource):
             # Not deleted with the cluster: inside are the claims of all homes, whose volumes would stay.
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=list(args.after)),
         )
-        Release(
+        try:
+            values = chart_values(args, self._keys(name, args.keys_generation))
+        except WrongValuesError as error:
+            raise pulumi.RunError(f"The chart's values are wrong:\n{error}") from None
+        self.release = Release(
             f"{name}-release",
             name=RELEASE,
             chart=args.chart.chart,
@@ -148,21 +227,23 @@ class JupyterHub(pulumi.ComponentResource):
                 None if args.chart.repository is None else RepositoryOptsArgs(repo=args.chart.repository)
             ),
             namespace=namespace.metadata["name"],
-            values=chart_values(args, self._keys(name)),
+            values=values,
             timeout=TIMEOUT_SECONDS,
             # Not atomic: what failed stays for the operator to see, and the next run goes on from there.
             cleanup_on_fail=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.before_release)),
         )
         self.namespace = namespace.metadata["name"]
         self.register_outputs({"namespace": self.namespace})
 
-    def _keys(self, name: str) -> dict[str, pulumi.Output[str]]:
-        """The hub's own random keys: made once, kept as secrets in the state."""
+    def _keys(self, name: str, generation: int) -> dict[str, pulumi.Output[str]]:
+        """The hub's own random keys: made once for each generation, kept as secrets in the state."""
         made = local.Command(
             f"{name}-keys",
             create="python -m operations.hub_keys",
             logging=local.Logging.NONE,
+            # Without triggers in the first: hubs from before there were generations keep their keys.
+            triggers=None if generation == FIRST_GENERATION else [generation],
             opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
         )
         text: pulumi.Output[str] = pulumi.Output.secret(made.stdout)

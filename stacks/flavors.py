@@ -90,3 +90,17 @@ def share(shape: Shape, users: int) -> Share:
     whole = for_users(shape)
     # In hundredths: 7.6 / 2 computed in binary fractions may come out a hair above what fits.
     return Share(memory_mib=whole.memory_mib // users, cpus=(round(whole.cpus * 100) // users) / 100)
+
+
+def per_node(shape: Shape, part: Share) -> int:
+    """How many such shares fit on a node: 0 where not even one does.
+
+    Args:
+        shape: the node's flavor.
+        part: what one user gets.
+    """
+    whole = for_users(shape)
+    # In hundredths and with a hair to spare, for the same reason as above.
+    return int(
+        min(whole.memory_mib // part.memory_mib, math.floor(whole.cpus * 100 / (part.cpus * 100) + 1e-9))
+    )

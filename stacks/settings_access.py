@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from stacks.settings_base import EmailAddress, Organization, Section, Team, Text, UserName, ZoneName
+from stacks.settings_base import EmailAddress, EntityId, Organization, Section, Team, Text, UserName, ZoneName
 
 
 class GitHub(Section):
@@ -25,7 +25,7 @@ class GitHub(Section):
 class IdentityProvider(Section):
     """A university or other institution whose members CILogon knows."""
 
-    username_claim: Literal["email", "eppn", "eptid", "oidc", "sub"] = Field(
+    username_claim: Literal["email", "eppn", "eptid", "oidc", "preferred_username", "sub"] = Field(
         description="what of the answer becomes the user's name, such as email"
     )
     allow_all: bool = Field(default=False, description="true lets all its members in")
@@ -35,7 +35,7 @@ class CILogon(Section):
     """Who may log in with CILogon, a service of research and education."""
 
     client_id: Text = Field(description="client id of the CILogon application")
-    allowed_idps: Mapping[Text, IdentityProvider] = Field(
+    allowed_idps: Mapping[EntityId, IdentityProvider] = Field(
         min_length=1, description="identity providers by entity id, at least one"
     )
     allowed_users: tuple[UserName, ...] = Field(default=(), description="names as the claim gives them")

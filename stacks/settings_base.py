@@ -21,6 +21,7 @@ ZoneName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+$", max_le
 ExactVersion = Annotated[str, StringConstraints(pattern=r"^v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 EmailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+EntityId = Annotated[str, StringConstraints(pattern=r"^(urn|https?):\S+$")]
 
 # JupyterHub lower-cases the names of those who log in, and so do we: Jane and jane are one person.
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$", to_lower=True)]

@@ -10,19 +10,19 @@ NODE_GROUP_LABEL = "capi.stackhpc.com/node-group"
 CORE_GROUP = "default-worker"
 """The group that every Magnum cluster has: it carries the hub."""
 
+CORE_TAINT = {"key": "hub.jupyter.org/dedicated", "value": "core", "effect": "NoSchedule"}
+"""Keeps users' pods from the core node."""
+
+_TOLERATION = {"operator": "Equal", **CORE_TAINT}
+
 
 def on_group(group: str) -> dict[str, str]:
     """The node selector for one node group."""
     return {NODE_GROUP_LABEL: group}
 
 
-def placement_values(*, placeholder_pool: str, placeholders: int) -> Values:
-    """Core pods on the core node, users' pods on the pools.
-
-    Args:
-        placeholder_pool: the pool in which seats are kept warm.
-        placeholders: how many seats; a user who needs one takes it, and the autoscaler makes another.
-    """
+def placement_values() -> Values:
+    """Core pods on the core node, users' pods on the pools."""
     core = {"nodeSelector": on_group(CORE_GROUP)}
     # Said without the pools' names, so that one more pool is no reason to upgrade the hub.
     any_pool = {
@@ -33,26 +33,37 @@ def placement_values(*, placeholder_pool: str, placeholders: int) -> Values:
     }
     # The chart's own labels for a node's purpose are not on Magnum's nodes.
     ignored = {"nodeAffinity": {"matchNodePurpose": "ignore"}}
+    # Of a pod that is alone, a budget of 1 would stop every drain, and with it every upgrade of the node.
+    movable = {"pdb": {"enabled": True, "minAvailable": 0}}
     return {
         # Without requests, hub and proxy are the first to be evicted when the node runs short.
-        "hub": {**core, "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}},
+        "hub": {**core, **movable, **_requests("500m", "1Gi")},
         "proxy": {
-            "chp": {**core, "resources": {"requests": {"cpu": "200m", "memory": "512Mi"}}},
+            "chp": {**core, **movable, **_requests("200m", "512Mi")},
             "traefik": core,
         },
         "scheduling": {
-            "corePods": ignored,
+            "corePods": {**ignored, "tolerations": [_TOLERATION]},
             "userPods": ignored,
-            # Packs users onto the fullest node, so that others empty and the autoscaler removes them.
-            "userScheduler": {"enabled": True, **core},
-            "podPriority": {"enabled": True},
-            "userPlaceholder": {
-                "enabled": placeholders > 0,
-                "replicas": placeholders,
-                "extraPodSpec": {"nodeSelector": on_group(placeholder_pool)},
+            "userScheduler": {
+                # Packs users onto the fullest node, so that others empty and the autoscaler removes them.
+                "enabled": True,
+                # Two, and one always there: without a scheduler nobody's server starts.
+                "replicas": 2,
+                "pdb": {"enabled": True, "maxUnavailable": 1},
+                **core,
+                **_requests("50m", "256Mi"),
             },
+            # Users' pods outrank the spare ones that keep room warm. Those are not the chart's: it has one
+            # kind for all pools, and each pool needs its own.
+            "podPriority": {"enabled": True},
+            "userPlaceholder": {"enabled": False},
         },
         # An affinity, not a node selector: image pullers follow it too, and have to reach every pool.
         "singleuser": {"extraNodeAffinity": {"required": [any_pool]}},
         "prePuller": {"hook": {"enabled": True, **core}, "continuous": {"enabled": True}},
     }
+
+
+def _requests(cpu: str, memory: str) -> Values:
+    return {"resources": {"requests": {"cpu": cpu, "memory": memory}}}

@@ -21,6 +21,9 @@ class Profile:
         memory_mib: memory promised to a server, and its limit: beyond a promise, a neighbour would be killed.
         cpus: CPUs promised to a server.
         cpu_limit: CPUs it may use while its neighbours leave them idle.
+        su_per_hour: what one server costs of a full node, in SU/h; None where the flavor's rate is not known.
+        per_node: servers that fit on a node.
+        max_nodes: most nodes of the pool.
         default: whether it is chosen for users who choose nothing.
     """
 
@@ -31,6 +34,9 @@ class Profile:
     memory_mib: int
     cpus: float
     cpu_limit: float
+    su_per_hour: float | None
+    per_node: int
+    max_nodes: int
     default: bool
 
 
@@ -52,12 +58,24 @@ def profile_values(profiles: Sequence[Profile]) -> Values:
     }
 
 
+def size_and_price(profile: Profile) -> str:
+    """What a server of the profile has and costs, in words for users."""
+    cpus = f"{profile.cpus:g} CPUs" if profile.cpus != 1 else "1 CPU"
+    if profile.cpu_limit > profile.cpus:
+        cpus += f" (up to {profile.cpu_limit:g} while others are idle)"
+    # Rounded down: a promise is kept.
+    parts = [cpus, f"{profile.memory_mib * 10 // 1024 / 10:g} GiB of memory"]
+    if profile.su_per_hour is not None:
+        parts.append(f"{profile.su_per_hour:.3g} SU/h")
+    return ", ".join(parts)
+
+
 def _choice(profile: Profile, default: Profile) -> Values:
     memory = _memory(profile)
     return {
         "slug": profile.name,
         "display_name": profile.title,
-        "description": profile.description,
+        "description": ". ".join(filter(None, [profile.description.rstrip("."), size_and_price(profile)])),
         "default": profile is default,
         # KubeSpawner's own names; the chart's, such as memory.limit, would be ignored here.
         "kubespawner_override": {

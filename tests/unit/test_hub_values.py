@@ -16,7 +16,6 @@ from stacks.flavors import for_users
 from stacks.hub_args import hub_args, profiles
 from stacks.settings import Settings
 from stacks.settings_parsing import parse
-from tests.unit.recording import run
 from tests.unit.settings_files import GOOD, PROGRAM, configuration
 
 SCHEMA = PROGRAM.parent / "shared" / "reference" / "z2jh-values.schema.json"
@@ -29,20 +28,16 @@ def settings_of(path: Path) -> Settings:
 
 
 def values_of(settings: Settings) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    # Within a run, since the login's secrets are Pulumi outputs, which need one.
-    run(lambda: values.update(chart_values(hub_args(settings, storage_class="gateway", after=[]), KEYS)))
-    plain: dict[str, Any] = _plain(values)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """The schema wants a text in the place of a secret."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value if isinstance(value, str | int | float | bool | None) else "a-secret"
+    """The chart's values, with plain texts for secrets."""
+    args = hub_args(
+        settings,
+        storage_class="gateway",
+        after=[],
+        shared_homes_source={"nfs": {"server": "172.24.0.11", "path": "/"}},
+        shared_drive_source={"nfs": {"server": "172.24.0.12", "path": "/"}},
+        hide=lambda _: "a-secret",
+    )
+    return chart_values(args, KEYS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
