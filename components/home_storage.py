@@ -111,7 +111,7 @@ class HomeStorage(pulumi.ComponentResource):
         )
         homes = core.v1.PersistentVolume(
             f"{name}-persistent-volume",
-            metadata=ObjectMetaArgs(annotations={"pulumi.com/skipAwait": "true"}),
+            metadata=ObjectMetaArgs(name=args.volume_name, annotations={"pulumi.com/skipAwait": "true"}),
             spec=core.v1.PersistentVolumeSpecArgs(
                 capacity={"storage": f"{args.size_gib}Gi"},
                 access_modes=["ReadWriteMany"],

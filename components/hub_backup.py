@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 
 import pulumi
@@ -81,10 +82,13 @@ class HubBackup(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
+        # Named by what is in it: another text is another ConfigMap.
+        mark = hashlib.sha256(args.program.encode()).hexdigest()[:8]
         program = core.v1.ConfigMap(
             f"{name}-program",
-            metadata=ObjectMetaArgs(namespace=args.namespace, labels=LABELS),
+            metadata=ObjectMetaArgs(name=f"{CRON_JOB}-{mark}", namespace=args.namespace, labels=LABELS),
             data={"hub_database.py": args.program},
+            immutable=True,
             opts=within,
         )
         cron_job = batch.v1.CronJob(

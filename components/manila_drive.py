@@ -87,7 +87,7 @@ class ManilaDrive(pulumi.ComponentResource):
             access_type="cephx",
             access_to=args.share_name,
             access_level="rw" if args.writable else "ro",
-            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["accessKey"]),
+            opts=within,
         )
         key: pulumi.Output[str] = pulumi.Output.secret(access.access_key)
         export = share.export_locations.apply(lambda found: export_of([str(each["path"]) for each in found]))
@@ -109,13 +109,13 @@ class ManilaDrive(pulumi.ComponentResource):
         )
         secret = core.v1.Secret(
             f"{name}-key",
-            metadata=ObjectMetaArgs(namespace=namespace.metadata["name"]),
+            metadata=ObjectMetaArgs(name=NAME, namespace=namespace.metadata["name"]),
             string_data={"userID": args.share_name, "userKey": key},
             opts=within,
         )
         volume = core.v1.PersistentVolume(
             f"{name}-persistent-volume",
-            metadata=ObjectMetaArgs(annotations={"pulumi.com/skipAwait": "true"}),
+            metadata=ObjectMetaArgs(name=args.share_name, annotations={"pulumi.com/skipAwait": "true"}),
             spec=core.v1.PersistentVolumeSpecArgs(
                 capacity={"storage": f"{args.size_gib}Gi"},
                 access_modes=["ReadWriteMany"],

@@ -97,10 +97,15 @@ class SharedDrive(pulumi.ComponentResource):
         about = ObjectMetaArgs(name=NAME, namespace=namespace.metadata["name"], labels=_LABELS)
         claim = self._claim(name, args, volume, about)
         text = ganesha(writable=args.writable)
+        # Named by what is in it: another text is another ConfigMap, and with it another pod.
+        mark = hashlib.sha256(text.encode()).hexdigest()[:8]
         config = core.v1.ConfigMap(
             f"{name}-config",
-            metadata=ObjectMetaArgs(namespace=namespace.metadata["name"], labels=_LABELS),
+            metadata=ObjectMetaArgs(
+                name=f"{NAME}-{mark}", namespace=namespace.metadata["name"], labels=_LABELS
+            ),
             data={"ganesha.conf": text},
+            immutable=True,
             opts=within,
         )
         apps.v1.Deployment(
@@ -112,11 +117,7 @@ class SharedDrive(pulumi.ComponentResource):
                 strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 selector=LabelSelectorArgs(match_labels=_LABELS),
                 template=core.v1.PodTemplateSpecArgs(
-                    metadata=ObjectMetaArgs(
-                        labels=_LABELS,
-                        annotations={"checksum/config": hashlib.sha256(text.encode()).hexdigest()},
-                    ),
-                    spec=_pod(claim, config),
+                    metadata=ObjectMetaArgs(labels=_LABELS), spec=_pod(claim, config)
                 ),
             ),
             opts=within,
@@ -142,7 +143,7 @@ class SharedDrive(pulumi.ComponentResource):
         within = pulumi.ResourceOptions(parent=self)
         persistent = core.v1.PersistentVolume(
             f"{name}-persistent-volume",
-            metadata=ObjectMetaArgs(labels=_LABELS, annotations=_UNWAITED),
+            metadata=ObjectMetaArgs(name=args.volume_name, labels=_LABELS, annotations=_UNWAITED),
             spec=core.v1.PersistentVolumeSpecArgs(
                 capacity=size,
                 access_modes=["ReadWriteOnce"],

@@ -16,7 +16,12 @@ SECRET = "4dabf18193072939515e22adb298388d"  # how Pulumi's wire format marks a 
 SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 
 PROVIDED: dict[str, dict[str, Any]] = {
+    "kubernetes:core/v1:Service": {"spec": {"clusterIP": "172.24.0.9"}},
     "openstack:containerinfra/cluster:Cluster": {"kubeconfig": {"raw_config": "raw-kubeconfig"}},
+    "openstack:sharedfilesystem/share:Share": {
+        "exportLocations": [{"path": "192.0.2.1:6789,192.0.2.2:6789:/volumes/_nogroup/abc"}]
+    },
+    "openstack:sharedfilesystem/shareAccess:ShareAccess": {"accessKey": "a-share-key"},
     "command:local:Command": {
         "stdout": '{"cookie_secret": "c", "proxy_token": "p", "crypt_key": "k"}',
     },
