@@ -48,8 +48,8 @@ def masked_values(settings: Settings) -> Values:
     """
     args = hub_args(
         settings,
+        namespace=settings.hub.namespace,
         storage_class=STORAGE_CLASS,
-        after=(),
         shared_homes_source={"nfs": {"server": "address-of-the-homes", "path": "/"}},
         shared_drive_source={"nfs": {"server": "address-of-the-shared-drive", "path": "/"}},
         hide=lambda _: MASK,
