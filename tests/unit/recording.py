@@ -18,6 +18,7 @@ SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 PROVIDED: dict[str, dict[str, Any]] = {
     "kubernetes:core/v1:Service": {"spec": {"clusterIP": "172.24.0.9"}},
     "openstack:containerinfra/cluster:Cluster": {"kubeconfig": {"raw_config": "raw-kubeconfig"}},
+    "openstack:networking/floatingIp:FloatingIp": {"address": "203.0.113.7"},
     "openstack:sharedfilesystem/share:Share": {
         "exportLocations": [{"path": "192.0.2.1:6789,192.0.2.2:6789:/volumes/_nogroup/abc"}]
     },
