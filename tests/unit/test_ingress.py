@@ -1,4 +1,4 @@
-"""The way in: the address, its record, the ingress and the certificates; what they declare, in which order."""
+"""The way in: address, record, ingress and certificates; what they declare, and in which order."""
 
 from __future__ import annotations
 
