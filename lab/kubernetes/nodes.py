@@ -51,6 +51,7 @@ class Nodes:
         nodes = {node["metadata"]["name"]: node for node in self._site.nodes.objects()}
         there = [server for server in servers if not server.is_going]
         self._forget_nodes(nodes, {server.id for server in there})
+        self._forget_pods(nodes)
         seen: dict[str, SeenGroup] = {}
         for group in self._site.wanted.groups:
             mine = [server for server in there if server.group == group.uuid]
@@ -153,11 +154,23 @@ class Nodes:
                 del nodes[name]
 
     def _remove_node(self, name: str) -> None:
-        for pod in self._site.pods.objects():
-            if pod["spec"].get("nodeName") == name:
-                self._site.api.delete(_pod_path(pod), {"gracePeriodSeconds": 0})
+        # The node first: its pods' successors would be sent to it for as long as it is there.
         self._site.api.delete(f"/api/v1/nodes/{name}")
         self._draining.pop(name, None)
+        for pod in self._site.pods.objects():
+            if pod["spec"].get("nodeName") == name:
+                self._forget_pod(pod)
+
+    def _forget_pods(self, nodes: dict[str, Object]) -> None:
+        """Removes pods of nodes that are gone: the scheduler may send one there in a node's last moment."""
+        for pod in self._site.pods.objects():
+            name = pod["spec"].get("nodeName")
+            # The copy of the nodes may be behind the copy of the pods: what counts is what the API has.
+            if name and name not in nodes and self._site.api.get(f"/api/v1/nodes/{name}") is None:
+                self._forget_pod(pod)
+
+    def _forget_pod(self, pod: Object) -> None:
+        self._site.api.delete(_pod_path(pod), {"gracePeriodSeconds": 0})
 
     def _heal(self, server: Server, node: Object | None) -> bool:
         """Marks a node whose server is down as NotReady, and replaces it after a while.
