@@ -1,4 +1,4 @@
-"""JupyterHub: its namespace, its keys and its Helm release."""
+"""JupyterHub: its keys and its Helm release."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 from pulumi_command import local
-from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.hub_values import Values, merged
 from components.hub_values.authentication import (
@@ -75,7 +73,7 @@ class JupyterHubArgs:
     """What a hub is made of.
 
     Attributes:
-        namespace: where in Kubernetes it lives, with its users' servers and homes.
+        namespace: where in Kubernetes it lives, with its users' servers and homes; it is there before.
         chart: where its chart comes from.
         image: the users' container image.
         registry: who pulls it; None where anyone may.
@@ -94,12 +92,10 @@ class JupyterHubArgs:
         kernel_idle_minutes: after how long an unused kernel is; None for never.
         max_age_hours: after how long any server is stopped.
         keys_generation: another number makes other keys.
-        protect: whether deletion of the namespace, and all homes with it, is refused.
-        after: resources that must be there before the namespace and be deleted after it.
         before_release: resources that must be there before each installation or upgrade of the chart.
     """
 
-    namespace: str
+    namespace: pulumi.Input[str]
     chart: Chart
     image: Image
     registry: Registry | None
@@ -118,8 +114,6 @@ class JupyterHubArgs:
     kernel_idle_minutes: int | None
     max_age_hours: int
     keys_generation: int
-    protect: bool
-    after: Sequence[pulumi.Resource]
     before_release: Sequence[pulumi.Resource] = ()
 
 
@@ -197,7 +191,6 @@ def _room(profile: Profile) -> Room:
 class JupyterHub(pulumi.ComponentResource):
     """The hub, installed by Helm so that the chart's own hooks run."""
 
-    namespace: pulumi.Output[str]
     release: Release
 
     def __init__(self, name: str, args: JupyterHubArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -208,12 +201,6 @@ class JupyterHub(pulumi.ComponentResource):
             "profiles": [dataclasses.asdict(profile) for profile in args.profiles],
         }
         super().__init__("sciencegateway:jupyterhub:JupyterHub", name, inputs, opts)
-        namespace = Namespace(
-            f"{name}-namespace",
-            metadata=ObjectMetaArgs(name=args.namespace),
-            # Not deleted with the cluster: inside are the claims of all homes, whose volumes would stay.
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=list(args.after)),
-        )
         try:
             values = chart_values(args, self._keys(name, args.keys_generation))
         except WrongValuesError as error:
@@ -226,15 +213,14 @@ class JupyterHub(pulumi.ComponentResource):
             repository_opts=(
                 None if args.chart.repository is None else RepositoryOptsArgs(repo=args.chart.repository)
             ),
-            namespace=namespace.metadata["name"],
+            namespace=args.namespace,
             values=values,
             timeout=TIMEOUT_SECONDS,
             # Not atomic: what failed stays for the operator to see, and the next run goes on from there.
             cleanup_on_fail=True,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.before_release)),
         )
-        self.namespace = namespace.metadata["name"]
-        self.register_outputs({"namespace": self.namespace})
+        self.register_outputs({})
 
     def _keys(self, name: str, generation: int) -> dict[str, pulumi.Output[str]]:
         """The hub's own random keys: made once for each generation, kept as secrets in the state."""

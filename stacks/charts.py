@@ -68,3 +68,12 @@ def source(chart: Chart) -> Source:
         address = f"{chart.repository.rstrip('/')}/{chart.name}"
         return Source(chart=address, repository=None, version=chart.version)
     return Source(chart=chart.name, repository=chart.repository, version=chart.version)
+
+
+HUB_VERSION = "4.4.0"
+"""The version of JupyterHub's chart that the program's values are written for."""
+
+
+def hub_image(chart: Chart) -> str:
+    """The image of the hub itself: its nodes have it already, and it has a Python of today."""
+    return f"quay.io/jupyterhub/k8s-hub:{chart.version or HUB_VERSION}"

@@ -39,11 +39,13 @@ class CloudFacts:
         template_id: UUID of the cluster template.
         external_network_id: the network of floating addresses.
         existing_network: the network for the nodes; None where one is to be created.
+        dns_zone_id: the zone of the host name; None where the settings name none.
     """
 
     template_id: str
     external_network_id: str
     existing_network: ExistingNetwork | None
+    dns_zone_id: str | None = None
 
 
 class CloudError(Exception):
@@ -113,6 +115,7 @@ def survey(connection: Connection, settings: Settings) -> CloudFacts:
             existing = look.existing_network(settings.network.existing)
         if settings.cluster.keypair is not None:
             look.keypair(settings.cluster.keypair)
+        zone_id = None if settings.dns is None else look.zone(settings.dns.zone)
     except keystoneauth1.exceptions.ConnectFailure as error:
         what = str(error).partition(": ")[0]
         raise CloudError(f"A service of the cloud does not answer ({what}); try again later.") from None
@@ -129,6 +132,7 @@ def survey(connection: Connection, settings: Settings) -> CloudFacts:
             if existing is None
             else ExistingNetwork(network_id=str(existing.id), subnet_id=str(existing.subnet_ids[0]))
         ),
+        dns_zone_id=zone_id,
     )
 
 
@@ -220,6 +224,17 @@ class _Look:
                 name,
                 "is not a keypair of ours; make it with `openstack keypair create`, or set null",
             )
+
+    def zone(self, name: str) -> str | None:
+        designate = self._connection.dns
+        zones = {str(zone.name): str(zone.id) for zone in designate.zones()}
+        if name not in zones:
+            self._miss(
+                key_path("dns", "zone"),
+                name,
+                f"is not a zone of this project; it has {_listed(sorted(zones))}",
+            )
+        return zones.get(name)
 
     def _miss(self, path: str, value: str, message: str) -> None:
         self._problems.append(Problem(path=path, value=value, message=message))

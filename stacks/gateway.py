@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pulumi
 import pulumi_command
 import pulumi_kubernetes
 import pulumi_openstack
 
-from components.jupyterhub import JupyterHub
+from components.core_node import CoreNode, CoreNodeArgs
+from components.hub_backup import HubBackup, HubBackupArgs
+from components.hub_namespace import HubNamespace, HubNamespaceArgs
+from components.jupyterhub import RELEASE, JupyterHub
 from components.magnum_cluster import MagnumCluster, MagnumClusterArgs
 from components.network import Network, NetworkArgs
 from components.node_pools import NodePool, NodePools, NodePoolsArgs
+from components.placeholders import Placeholders, PlaceholdersArgs, Room
 from components.reclaim_guard import ReclaimGuard, ReclaimGuardArgs
 from components.storage_class import StorageClass, StorageClassArgs
+from operations import core_node, hub_database
+from stacks import charts, flavors
 from stacks.cloud_check import CloudError, CloudFacts, connect, survey
 from stacks.hub_args import hub_args
 from stacks.problems import SettingsError
 from stacks.settings import Settings
-
-STORAGE_CLASS = "gateway"
+from stacks.storage_parts import (
+    STORAGE_CLASS,
+    claims,
+    drive_source,
+    home_storage,
+    homes_source,
+    kept_after_destroy,
+    shared_drive,
+)
+from stacks.way_in import way_in
 
 
 def look_up(settings: Settings) -> CloudFacts:
@@ -44,11 +60,8 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
         stack: the stack's name; together with the gateway's name it makes all names in the cloud.
     """
     prefix = f"{settings.name}-{stack}"
-    openstack = pulumi.ResourceOptions(
-        providers=[
-            pulumi_openstack.Provider("cloud", cloud=settings.cloud.name, region=settings.cloud.region)
-        ]
-    )
+    cloud = pulumi_openstack.Provider("cloud", cloud=settings.cloud.name, region=settings.cloud.region)
+    openstack = pulumi.ResourceOptions(providers=[cloud])
 
     network = facts.existing_network or Network(
         "network",
@@ -88,17 +101,14 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
         openstack,
     )
 
-    inside = pulumi.ResourceOptions(
-        providers=[
-            pulumi_kubernetes.Provider(
-                "kubernetes",
-                kubeconfig=magnum.kubeconfig,
-                # Renewed credentials for the same cluster are no reason to replace what is in it.
-                cluster_identifier=magnum.cluster_id,
-            ),
-            pulumi_command.Provider("command"),
-        ]
+    kubernetes = pulumi_kubernetes.Provider(
+        "kubernetes",
+        kubeconfig=magnum.kubeconfig,
+        # Renewed credentials for the same cluster are no reason to replace what is in it.
+        cluster_identifier=magnum.cluster_id,
     )
+    inside = pulumi.ResourceOptions(providers=[kubernetes, pulumi_command.Provider("command"), cloud])
+
     storage_class = StorageClass(
         "storage",
         StorageClassArgs(
@@ -108,20 +118,87 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
         ),
         inside,
     )
+    CoreNode("core-node", CoreNodeArgs(program=inspect.getsource(core_node), cluster=magnum.cluster), inside)
+    # What makes volumes or load balancers comes after the guard, and so goes before it.
     guard = ReclaimGuard(
         "reclaim", ReclaimGuardArgs(kubeconfig=magnum.kubeconfig, keeps=[storage_class, pools]), inside
     )
-    hub = JupyterHub("hub", hub_args(settings, storage_class=STORAGE_CLASS, after=[guard]), inside)
+    drive = shared_drive(settings, prefix, inside, after=[guard])
+    homes = home_storage(settings, prefix, inside, after=[guard])
+    namespace = HubNamespace(
+        "hub",
+        HubNamespaceArgs(
+            namespace=settings.hub.namespace,
+            claims=claims(settings, drive, homes),
+            protect=settings.production,
+            after=[guard, *(part for part in (drive, homes) if part is not None)],
+        ),
+        inside,
+    )
+    way_in(settings, facts, prefix, namespace, inside, after=[guard])
+    source = charts.source(settings.chart)
+    backup = HubBackup(
+        "hub-backup",
+        HubBackupArgs(
+            namespace=namespace.namespace,
+            kubeconfig=magnum.kubeconfig,
+            program=inspect.getsource(hub_database),
+            image=charts.hub_image(settings.chart),
+            schedule=settings.backup.schedule,
+            keep=settings.backup.keep,
+            size_gib=settings.backup.size_gib,
+            storage_class=STORAGE_CLASS,
+            releases=[source.chart, source.version or ""],
+            protect=settings.production,
+        ),
+        inside,
+    )
+    JupyterHub(
+        "hub",
+        hub_args(
+            settings,
+            namespace=namespace.namespace,
+            storage_class=STORAGE_CLASS,
+            before_release=[backup.before_upgrade],
+            shared_homes_source=homes_source(homes),
+            shared_drive_source=drive_source(drive),
+        ),
+        inside,
+    )
+    Placeholders(
+        "placeholders",
+        PlaceholdersArgs(
+            namespace=namespace.namespace,
+            pools=rooms(settings),
+            replicas=settings.placeholders_per_pool,
+            scheduler=f"{RELEASE}-user-scheduler",
+        ),
+        inside,
+    )
 
     pulumi.export("address", address(settings))
     pulumi.export("cluster", {"name": prefix, "uuid": magnum.cluster_id})
     pulumi.export("pools", {name: pool.model_dump() for name, pool in settings.pools.items()})
-    pulumi.export("namespace", hub.namespace)
+    pulumi.export("namespace", namespace.namespace)
     pulumi.export("how_to_reach", how_to_reach(settings, prefix))
+    pulumi.export("kept_after_destroy", kept_after_destroy(settings, prefix))
+
+
+def rooms(settings: Settings) -> dict[str, Room]:
+    """What a node of each pool has for its users."""
+    found = {}
+    for name, pool in settings.pools.items():
+        shape = settings.shape(pool.flavor)
+        if shape is not None:
+            whole = flavors.for_users(shape)
+            found[name] = Room(memory_mib=whole.memory_mib, cpus=whole.cpus)
+    return found
 
 
 def address(settings: Settings) -> str:
-    """Where the hub answers: inside the cluster only, as nothing leads to it from outside yet."""
+    """Where users find the hub; without a way in from outside, where it answers inside the cluster."""
+    if settings.hub.host is not None and settings.tls is not None:
+        return f"https://{settings.hub.host}"
     return f"http://proxy-public.{settings.hub.namespace}.svc.cluster.local"
 
 

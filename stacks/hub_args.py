@@ -40,8 +40,8 @@ def pulumi_secret(secret: SecretStr) -> pulumi.Output[str]:
 def hub_args(
     settings: Settings,
     *,
+    namespace: pulumi.Input[str],
     storage_class: str,
-    after: Sequence[pulumi.Resource],
     before_release: Sequence[pulumi.Resource] = (),
     shared_homes_source: Mapping[str, object] | None = None,
     shared_drive_source: Mapping[str, object] | None = None,
@@ -51,8 +51,8 @@ def hub_args(
 
     Args:
         settings: the stack's settings.
+        namespace: the hub's.
         storage_class: name of the class that makes its volumes.
-        after: resources that the hub needs first, and that are deleted after it.
         before_release: resources that each installation or upgrade of the chart waits for.
         shared_homes_source: the volume of shared homes as in a pod's ``volumes``, such as ``{"nfs": {...}}``;
             needed where the settings have them.
@@ -65,7 +65,7 @@ def hub_args(
     """
     hub, storage = settings.hub, settings.storage
     return JupyterHubArgs(
-        namespace=hub.namespace,
+        namespace=namespace,
         chart=_chart(settings),
         image=Image(name=hub.image.name, tag=hub.image.tag, digest=hub.image.digest),
         registry=_registry(settings, hide),
@@ -87,8 +87,6 @@ def hub_args(
         kernel_idle_minutes=settings.culling.kernel_idle_minutes,
         max_age_hours=settings.culling.max_age_hours,
         keys_generation=hub.keys_generation,
-        protect=settings.production,
-        after=after,
         before_release=before_release,
     )
 

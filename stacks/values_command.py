@@ -20,12 +20,13 @@ from stacks.hub_args import hub_args
 from stacks.problems import SettingsError
 from stacks.settings import Settings
 from stacks.settings_parsing import parse
+from stacks.storage_parts import STORAGE_CLASS
 
 MASK = "********"
 """In the place of a secret, which is not even decrypted."""
 
 PROGRAM = Path(__file__).resolve().parents[1]
-STORAGE_CLASS = "gateway"
+
 EXAMPLES = """examples:
   python -m stacks.values_command dev              the values of the stack dev, as YAML
   python -m stacks.values_command prod --json      the same of prod, as JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ from tests.unit.recording import Run, run
 from tests.unit.settings_files import GOOD, PROGRAM, configuration
 
 GROUP = "openstack:containerinfra/nodeGroup:NodeGroup"
-FACTS = CloudFacts(template_id="template-id", external_network_id="public-id", existing_network=None)
+FACTS = CloudFacts(
+    template_id="template-id",
+    external_network_id="public-id",
+    existing_network=None,
+    dns_zone_id="zone-id",
+)
 
 
 def built(path: Path, facts: CloudFacts = FACTS) -> Run:
@@ -124,13 +130,16 @@ def test_the_cluster_waits_for_the_way_out(dev: Run) -> None:
 def test_only_production_is_protected(dev: Run, prod: Run) -> None:
     assert [resource.name for resource in dev.registered if resource.request.protect] == []
     assert {resource.name for resource in prod.registered if resource.request.protect} == {
+        "address-floating-ip",
         "cluster-cluster",
+        "hub-backup-claim",
         "hub-namespace",
     }
 
 
 def test_an_existing_network_is_used_as_it_is(prod: Run) -> None:
-    assert not [resource for resource in prod.registered if "networking" in resource.type]
+    made = {resource.type for resource in prod.registered if "networking/" in resource.type}
+    assert made == {"openstack:networking/floatingIp:FloatingIp"}
     cluster = prod.one("cluster-cluster")
     assert (cluster.inputs["fixedNetwork"], cluster.inputs["fixedSubnet"]) == ("net-id", "subnet-id")
 
@@ -151,7 +160,14 @@ def test_credentials_are_no_outputs(dev: Run, prod: Run) -> None:
     for each in (dev, prod):
         assert "raw-kubeconfig" not in text_of(each.outputs)
         assert "not-a-real-secret" not in text_of(each.outputs)
-        assert set(each.outputs) == {"address", "cluster", "pools", "namespace", "how_to_reach"}
+        assert set(each.outputs) == {
+            "address",
+            "cluster",
+            "how_to_reach",
+            "kept_after_destroy",
+            "namespace",
+            "pools",
+        }
 
 
 def test_destroy_waits_for_volumes_before_the_cluster_goes(dev: Run) -> None:
@@ -212,11 +228,35 @@ def test_the_reclaim_policy_is_chosen(dev: Run, prod: Run) -> None:
 
 def test_components_are_named_by_their_module(dev: Run) -> None:
     components = {resource.type for resource in dev.registered if not resource.request.custom}
-    assert components == {
-        "sciencegateway:network:Network",
-        "sciencegateway:magnum_cluster:MagnumCluster",
-        "sciencegateway:node_pools:NodePools",
-        "sciencegateway:storage_class:StorageClass",
-        "sciencegateway:reclaim_guard:ReclaimGuard",
-        "sciencegateway:jupyterhub:JupyterHub",
-    }
+    assert len(components) > 10
+    for token in components:
+        package, module, name = token.split(":")
+        assert package == "sciencegateway"
+        assert isinstance(getattr(importlib.import_module(f"components.{module}"), name), type)
+
+
+def test_what_makes_volumes_or_load_balancers_waits_for_the_guard(dev: Run) -> None:
+    for name in ("hub-namespace", "ingress-namespace", "shared-drive-namespace", "shared-drive-volume"):
+        assert "reclaim-wait" in dev.one(name).depends_on, name
+
+
+def test_users_find_the_hub_at_its_host(dev: Run) -> None:
+    assert dev.outputs["address"] == "https://science.gateway.projects.example"
+    assert dev.one("dns-record").inputs["name"] == "science.gateway.projects.example."
+    assert dev.one("dns-record").inputs["zoneId"] == "zone-id"
+
+
+def test_without_a_certificate_there_is_no_way_in() -> None:
+    smallest = built(GOOD / "smallest.yaml")
+    kinds = {resource.type for resource in smallest.registered}
+    assert not [kind for kind in kinds if "ingress" in kind.lower() or "FloatingIp" in kind]
+    assert smallest.outputs["address"].startswith("http://proxy-public.")
+
+
+def test_an_upgrade_waits_for_a_copy_of_the_database(dev: Run) -> None:
+    assert "hub-backup-before-upgrade" in dev.one("hub-release").depends_on
+
+
+def test_what_destroy_keeps_is_named(dev: Run, prod: Run) -> None:
+    assert dev.outputs["kept_after_destroy"] == []
+    assert any("homes" in kept for kept in prod.outputs["kept_after_destroy"])
