@@ -21,6 +21,20 @@ release: {{ .root.Release.Name }}
 {{ .name }}:{{ .tag }}
 {{- end }}
 
+{{- /* The secrets that a pod pulls its images with. */ -}}
+{{- define "jupyterhub.pullSecrets" -}}
+{{- $secrets := .Values.imagePullSecrets }}
+{{- if .Values.imagePullSecret.create }}
+{{- $secrets = prepend $secrets "image-pull-secret" }}
+{{- end }}
+{{- with $secrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* A preference or a demand for nodes of a purpose; called with `match` and `purpose`. */ -}}
 {{- define "jupyterhub.purpose" -}}
 {{- if eq .match "prefer" }}
@@ -37,8 +51,9 @@ requiredDuringSchedulingIgnoredDuringExecution:
 {{- end }}
 {{- end }}
 
-{{- /* Where a core pod runs; called with `root` and the pod's `own` values. */ -}}
+{{- /* Where a core pod runs and what it pulls with; called with `root` and the pod's `own` values. */ -}}
 {{- define "jupyterhub.corePlacement" -}}
+{{- include "jupyterhub.pullSecrets" .root }}
 {{- with .own.nodeSelector }}
 nodeSelector: {{ toYaml . | nindent 2 }}
 {{- end }}
@@ -54,8 +69,9 @@ priorityClassName: {{ .root.Release.Name }}-default-priority
 {{- end }}
 {{- end }}
 
-{{- /* Where a user's pod, a placeholder or an image puller runs. */ -}}
+{{- /* Where a user's pod, a placeholder or an image puller runs, and what it pulls with. */ -}}
 {{- define "jupyterhub.userPlacement" -}}
+{{- include "jupyterhub.pullSecrets" . }}
 {{- with .Values.singleuser.nodeSelector }}
 nodeSelector: {{ toYaml . | nindent 2 }}
 {{- end }}
@@ -97,11 +113,12 @@ metadata:
   name: {{ .component }}
   labels: {{ include "jupyterhub.labels" . | nindent 4 }}
 spec:
-  {{- with .own.maxUnavailable }}
-  maxUnavailable: {{ . }}
+  {{- /* Not `with`: it takes a 0 for nothing. */}}
+  {{- if not (kindIs "invalid" .own.maxUnavailable) }}
+  maxUnavailable: {{ .own.maxUnavailable }}
   {{- end }}
-  {{- with .own.minAvailable }}
-  minAvailable: {{ . }}
+  {{- if not (kindIs "invalid" .own.minAvailable) }}
+  minAvailable: {{ .own.minAvailable }}
   {{- end }}
   selector:
     matchLabels: {{ include "jupyterhub.selector" . | nindent 6 }}
