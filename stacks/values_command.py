@@ -20,10 +20,13 @@ from stacks.hub_args import hub_args
 from stacks.problems import SettingsError
 from stacks.settings import Settings
 from stacks.settings_parsing import parse
-from stacks.storage_parts import STORAGE_CLASS
+from stacks.storage_parts import HOMES_CLAIM, SHARE_CLAIM, STORAGE_CLASS, Source
 
 MASK = "********"
 """In the place of a secret, which is not even decrypted."""
+
+DRIVE_ADDRESS = "address-of-the-shared-drive"
+"""In the place of an address that only the running cluster knows."""
 
 PROGRAM = Path(__file__).resolve().parents[1]
 
@@ -42,8 +45,6 @@ class CommandError(Exception):
 def masked_values(settings: Settings) -> Values:
     """The chart's values with a mask for each secret.
 
-    Addresses that only a running cluster knows are told in words.
-
     Raises:
         WrongValuesError: if a hub could not work with them.
     """
@@ -51,11 +52,18 @@ def masked_values(settings: Settings) -> Values:
         settings,
         namespace=settings.hub.namespace,
         storage_class=STORAGE_CLASS,
-        shared_homes_source={"nfs": {"server": "address-of-the-homes", "path": "/"}},
-        shared_drive_source={"nfs": {"server": "address-of-the-shared-drive", "path": "/"}},
+        shared_homes_source={"persistentVolumeClaim": {"claimName": HOMES_CLAIM}},
+        shared_drive_source=_drive_source(settings),
         hide=lambda _: MASK,
     )
     return chart_values(args, dict.fromkeys(("cookie_secret", "proxy_token", "crypt_key"), MASK))
+
+
+def _drive_source(settings: Settings) -> Source:
+    drive = settings.storage.shared_drive
+    if drive is not None and drive.kind == "manila":
+        return {"persistentVolumeClaim": {"claimName": SHARE_CLAIM}}
+    return {"nfs": {"server": DRIVE_ADDRESS, "path": "/"}}
 
 
 def configuration(path: Path) -> tuple[dict[str, str], set[str]]:
