@@ -105,7 +105,7 @@ class HubBackup(pulumi.ComponentResource):
                 job_template=batch.v1.JobTemplateSpecArgs(
                     metadata=ObjectMetaArgs(labels=LABELS),
                     spec=batch.v1.JobSpecArgs(
-                        backoff_limit=2,
+                        backoff_limit=1,
                         active_deadline_seconds=1800,
                         template=core.v1.PodTemplateSpecArgs(
                             metadata=ObjectMetaArgs(labels=LABELS), spec=_pod(args, claim, program)

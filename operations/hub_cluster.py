@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import urllib3
 import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+
+from operations.hub_jobs import job_from, obstacle, outcome
 
 CRON_JOB = "hub-backup"
 """The CronJob whose pods reach both the hub's database and its copies."""
@@ -22,81 +24,12 @@ DATABASE_CLAIM = "hub-db-dir"
 PATIENCE_SECONDS = 900.0
 POLL_SECONDS = 2.0
 REQUEST_SECONDS = 10.0
-
-Object = Mapping[str, Any]
+UNREACHABLE_SECONDS = 60.0
+"""How long the cluster may be silent once it has answered: to break off then could do more harm."""
 
 
 class ClusterError(Exception):
     """What the cluster did not do; the text says what the operator should do."""
-
-
-def job_from(cron_job: Object, purpose: str, arguments: Sequence[str], *, writes: bool) -> dict[str, Any]:
-    """A Job that runs once what a CronJob runs on its schedule, with other arguments.
-
-    Args:
-        cron_job: as the API gives it.
-        purpose: a part of the Job's name.
-        arguments: what follows the script in its pod's command line.
-        writes: whether it may change the hub's database. If so it is never tried twice.
-    """
-    template = cron_job["spec"]["jobTemplate"]
-    pod = template["spec"]["template"]
-    (container,) = pod["spec"]["containers"]
-    mounts = [
-        {**mount, "readOnly": False} if writes and mount["name"] == "database" else mount
-        for mount in container["volumeMounts"]
-    ]
-    changed = {**container, "args": [container["args"][0], *arguments], "volumeMounts": mounts}
-    owner = {
-        "apiVersion": "batch/v1",
-        "kind": "CronJob",
-        "name": cron_job["metadata"]["name"],
-        "uid": cron_job["metadata"]["uid"],
-    }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "generateName": f"{cron_job['metadata']['name']}-{purpose}-",
-            "labels": template.get("metadata", {}).get("labels", {}),
-            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"},
-            # Goes with the CronJob, so that no pod holds the volumes when the stack is destroyed.
-            "ownerReferences": [owner],
-        },
-        "spec": {
-            **template["spec"],
-            **({"backoffLimit": 0} if writes else {}),
-            "ttlSecondsAfterFinished": 3600,
-            "template": {**pod, "spec": {**pod["spec"], "containers": [changed]}},
-        },
-    }
-
-
-def outcome(pods: Iterable[Object]) -> str:
-    """What the last pod that ended has reported; empty if none did."""
-    ended = [
-        status["state"]["terminated"]
-        for pod in pods
-        for status in pod.get("status", {}).get("containerStatuses", [])
-        if "terminated" in status.get("state", {})
-    ]
-    if not ended:
-        return ""
-    return str(max(ended, key=lambda state: str(state.get("finishedAt", ""))).get("message", "")).strip()
-
-
-def obstacle(pods: Iterable[Object]) -> str:
-    """Why pods do not get to work, as the cluster says it; empty if it says nothing."""
-    for pod in pods:
-        status = pod.get("status", {})
-        for part in status.get("containerStatuses", []):
-            waiting = part.get("state", {}).get("waiting", {})
-            if waiting.get("message"):
-                return f"{waiting.get('reason')}: {waiting['message']}"
-        for condition in status.get("conditions", []):
-            if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return str(condition.get("message", ""))
-    return ""
 
 
 class HubCluster:
@@ -119,6 +52,7 @@ class HubCluster:
         self._batch: Any = client.BatchV1Api(connection)
         self._patience = patience
         self._poll = poll
+        self._has_answered = False
 
     def has_database(self) -> bool:
         """Is there a volume, or a claim to one, for the hub's database?"""
@@ -147,6 +81,7 @@ class HubCluster:
                 f"There is no CronJob {CRON_JOB} in namespace {self.namespace}: `pulumi up` makes it."
             )
         body = job_from(cron_job, purpose, arguments, writes=writes)
+        # Not asked twice: it might be made twice.
         made = self._batch.create_namespaced_job(self.namespace, body, _request_timeout=REQUEST_SECONDS)
         name = str(made.metadata.name)
         try:
@@ -211,8 +146,8 @@ class HubCluster:
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(ApiException):
-            self._batch.delete_namespaced_job(
-                name, self.namespace, propagation_policy="Foreground", _request_timeout=REQUEST_SECONDS
+            self._ask(
+                self._batch.delete_namespaced_job, name, self.namespace, propagation_policy="Foreground"
             )
         self._wait(
             lambda: not self._pods(f"batch.kubernetes.io/job-name={name}"), f"The Job {name} does not stop"
@@ -220,8 +155,7 @@ class HubCluster:
 
     def _scale(self, replicas: int) -> None:
         body = {"spec": {"replicas": replicas}}
-        patch = self._apps.patch_namespaced_deployment_scale
-        patch(HUB, self.namespace, body, _request_timeout=REQUEST_SECONDS)
+        self._ask(self._apps.patch_namespaced_deployment_scale, HUB, self.namespace, body)
 
     def _wait(self, look: Callable[[], bool], complaint: str) -> None:
         deadline = time.monotonic() + self._patience
@@ -234,21 +168,36 @@ class HubCluster:
             time.sleep(self._poll)
 
     def _pods(self, labels: str) -> list[dict[str, Any]]:
-        found = self._core.list_namespaced_pod(
-            self.namespace, label_selector=labels, _request_timeout=REQUEST_SECONDS
-        )
+        found = self._ask(self._core.list_namespaced_pod, self.namespace, label_selector=labels)
         plain: dict[str, Any] = self._connection.sanitize_for_serialization(found)
         return list(plain["items"])
 
     def _found(self, ask: Callable[..., object], name: str) -> dict[str, Any] | None:
         try:
-            found = ask(name, self.namespace, _request_timeout=REQUEST_SECONDS)
+            found = self._ask(ask, name, self.namespace)
         except ApiException as error:
             if error.status == 404:
                 return None
             raise
         plain: dict[str, Any] = self._connection.sanitize_for_serialization(found)
         return plain
+
+    def _ask(self, call: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        """Calls the API; for what does no harm if it is done twice."""
+        deadline = time.monotonic() + UNREACHABLE_SECONDS
+        while True:
+            try:
+                answer = call(*arguments, **more, _request_timeout=REQUEST_SECONDS)
+            except urllib3.exceptions.HTTPError:
+                if not self._has_answered or time.monotonic() > deadline:
+                    raise
+                time.sleep(self._poll)
+            except ApiException:
+                self._has_answered = True
+                raise
+            else:
+                self._has_answered = True
+                return answer
 
 
 @contextlib.contextmanager
@@ -266,7 +215,11 @@ def connected(kubeconfig: str, namespace: str) -> Iterator[HubCluster]:
     # Retries of the client's own would hide for minutes that nobody answers.
     settings.retries = False
     load: Callable[..., None] = config.load_kube_config_from_dict
-    load(yaml.safe_load(kubeconfig), client_configuration=settings)
+    try:
+        load(yaml.safe_load(kubeconfig), client_configuration=settings)
+    except (yaml.YAMLError, config.ConfigException, TypeError, AttributeError):
+        # Without its own words, which may show what is secret.
+        raise ClusterError("The cluster's credentials are no kubeconfig.") from None
     try:
         with client.ApiClient(settings) as connection:
             yield HubCluster(connection, namespace)

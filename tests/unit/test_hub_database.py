@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from jupyterhub import orm
+from jupyterhub import orm  # type: ignore[import-untyped]
 
 from operations.hub_database import BackupError, back_up, copies, restore, table, verified
 from tests.unit.settings_files import PROGRAM

@@ -42,16 +42,21 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
-    """A cluster with two nodes that lives in a folder, for the length of the block."""
+def running(folder: Path, name: str = "conformance") -> Iterator[Cluster]:
+    """A cluster with two nodes that lives in a folder, for the length of the block.
+
+    Args:
+        folder: a folder that does not exist.
+        name: prefix of its processes' names; two clusters at a time need two.
+    """
     (folder / "pki").mkdir(parents=True)
     certificates.make_authority("conformance", folder / "pki" / "ca.crt", folder / "pki" / "ca.key")
-    control_plane = ControlPlane(name="conformance", directory=folder, ports=_free_ports())
+    control_plane = ControlPlane(name=name, directory=folder, ports=_free_ports())
     try:
         control_plane.start()
         cluster = Cluster(control_plane)
-        for name in ("node-a", "node-b"):
-            cluster.add_node(name)
+        for node in ("node-a", "node-b"):
+            cluster.add_node(node)
         yield cluster
     finally:
         control_plane.stop()
