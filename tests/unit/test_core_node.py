@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from components.core_node import CoreNode, CoreNodeArgs
-from components.hub_values.placement import CORE_GROUP, NODE_GROUP_LABEL
+from components.hub_values.placement import CORE_GROUP, CORE_TAINT, NODE_GROUP_LABEL
 from operations import core_node
 from operations.core_node import LABEL, TAINT, change, pause
 from tests.unit.recording import Run, run
@@ -85,6 +85,10 @@ def test_the_program_needs_the_standard_library_only_and_is_one_file() -> None:
 
 def test_it_keeps_the_group_that_core_pods_are_sent_to() -> None:
     assert (core_node.GROUP_LABEL, core_node.GROUP) == (NODE_GROUP_LABEL, CORE_GROUP)
+
+
+def test_the_taint_is_the_one_that_core_pods_tolerate() -> None:
+    assert TAINT == CORE_TAINT
 
 
 def test_outside_a_pod_it_says_what_is_missing(
