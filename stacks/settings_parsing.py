@@ -95,12 +95,15 @@ def _own_keys(config: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]
 
 
 def _decoded(text: str) -> Any:
-    """Objects, lists, true, false and null from JSON; whatever else a key holds is text."""
+    """Objects, lists, true and false from JSON, nothing from no text; whatever else a key holds is text."""
+    if not text:
+        # What Pulumi hands over for `null`.
+        return None
     try:
         value = json.loads(text)
     except ValueError:
         return text
-    return value if value is None or isinstance(value, dict | list | bool) else text
+    return value if isinstance(value, dict | list | bool) else text
 
 
 def _problem(section: str, details: ErrorDetails) -> Problem:

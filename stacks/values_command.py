@@ -102,6 +102,8 @@ def _masked(value: Any, key: str, secret: set[str]) -> Any:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return ""
     return value if isinstance(value, str) else json.dumps(value)
 
 

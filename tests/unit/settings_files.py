@@ -19,7 +19,8 @@ def configuration(path: Path) -> tuple[dict[str, str], set[str]]:
     secret: set[str] = set()
     for key, value in yaml.safe_load(path.read_text())["config"].items():
         plain = _decrypted(value, key, secret)
-        config[key] = plain if isinstance(plain, str) else json.dumps(plain)
+        # Pulumi hands over no text for null.
+        config[key] = plain if isinstance(plain, str) else "" if plain is None else json.dumps(plain)
     return config, secret
 
 
