@@ -46,7 +46,7 @@ def server_values(
     # Users' own nbgitpuller links fetch as much as we do.
     depth = {} if tutorials is None else {"NBGITPULLER_DEPTH": str(tutorials.depth)}
     if environment or depth:
-        single["extraEnv"] = {**depth, **environment}
+        single["extraEnv"] = {name: _literally(text) for name, text in {**depth, **environment}.items()}
     if all_commands:
         # A file, since KubeSpawner and the shell would each read braces and quotes in an argument.
         files["start-commands.sh"] = {
@@ -63,6 +63,11 @@ def server_values(
     if files:
         single["extraFiles"] = files
     return {"singleuser": single}
+
+
+def _literally(text: str) -> str:
+    """KubeSpawner puts names in the place of braces, and fails each spawn on those that it does not know."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _kernels(idle_minutes: int) -> Values:

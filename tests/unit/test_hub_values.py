@@ -244,7 +244,8 @@ def test_the_environment_is_as_set_and_tells_the_depth() -> None:
     assert single["extraEnv"] == {
         "NBGITPULLER_DEPTH": "0",
         "START_VIRTUAL_DESKTOP": "1",
-        "GREETING": "hello, {you}: $HOME # and `more`",
+        # KubeSpawner takes one of each pair of braces away.
+        "GREETING": "hello, {{you}}: $HOME # and `more`",
         "EMPTY": "",
     }
 
