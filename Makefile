@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 
-.PHONY: help rehearse test checks unit lab-tests format
+.PHONY: help rehearse values test checks unit lab-tests format
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,6 +14,9 @@ help: ## Show this list
 rehearse: $(READY) ## Set up all that is needed and run the gateway in the rehearsal cloud
 	@$(PY) -m lab up
 	@lab/rehearse.sh
+
+values: $(READY) ## Print the hub's chart values of a stack, secrets masked: make values STACK=dev
+	@$(PY) -m stacks.values_command $(STACK)
 
 test: $(READY) ## Run all checks and all tests (CI runs this)
 	@tests/run.sh
