@@ -162,11 +162,11 @@ class NoRoomError(web.HTTPError):
         self.jupyterhub_message = message
 
 
-class NotStartedError(Exception):
+class NotStartedError(web.HTTPError):
     """A server that did not start in time: JupyterHub shows its message to the user."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
+        super().__init__(503, message, reason="Not started in time")
         self.jupyterhub_message = message
 
 

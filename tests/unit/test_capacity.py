@@ -1,0 +1,141 @@
+"""Counting places, and the words for those who find none. (The hub that says them is in tests/lab.)"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.hub_values.capacity import SPAWNER, Room, capacity_values, server_limit
+from components.hub_values.inside_hub import spawner
+
+LOW = Room(profile="low", title="Low power", pool="small", per_node=2, max_nodes=4)
+HIGH = Room(profile="high", title="High power", pool="large", per_node=1, max_nodes=2)
+HALF = Room(profile="half", title="Half a node", pool="large", per_node=2, max_nodes=2)
+
+
+def plain(*rooms: Room) -> list[dict[str, Any]]:
+    """As the hub gets them."""
+    return [dataclasses.asdict(room) for room in rooms]
+
+
+def event(reason: str, message: str = "") -> dict[str, str]:
+    return {"reason": reason, "message": message}
+
+
+def test_the_limit_is_what_all_pools_hold_at_their_greatest() -> None:
+    assert server_limit([LOW, HIGH]) == 10
+    assert server_limit([LOW, HIGH, HALF]) == 12
+
+
+def test_the_values_carry_the_code_and_what_it_has_to_know() -> None:
+    hub = capacity_values([LOW, HIGH], default_profile="low", idle_minutes=60)["hub"]
+    assert hub["activeServerLimit"] == 10
+    assert hub["extraConfig"] == {"spawner": SPAWNER.read_text()}
+    assert set(hub["config"]) == {"GatewaySpawner"}
+    for name in hub["config"]["GatewaySpawner"]:
+        assert name in spawner.GatewaySpawner.class_trait_names(config=True)
+
+
+@pytest.mark.parametrize(
+    ("taken", "free"),
+    [
+        ({}, {"low": 8, "high": 2, "half": 4}),
+        ({"low": 7}, {"low": 1, "high": 2, "half": 4}),
+        ({"low": 8, "high": 2}, {"low": 0, "high": 0, "half": 0}),
+        ({"half": 1}, {"low": 8, "high": 1, "half": 3}),
+        ({"high": 1, "half": 1}, {"low": 8, "high": 0, "half": 1}),
+        ({"low": 11, "gone": 3}, {"low": 0, "high": 2, "half": 4}),
+    ],
+)
+def test_places_are_counted_by_pool(taken: dict[str, int], free: dict[str, int]) -> None:
+    assert spawner.free_places(plain(LOW, HIGH, HALF), taken) == free
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 25), st.sampled_from("ab")), min_size=1, max_size=4),
+    st.integers(1, 5),
+    st.data(),
+)
+def test_who_fits_is_never_refused(shapes: list[tuple[int, str]], nodes: int, data: st.DataObject) -> None:
+    """Servers are put on real nodes, in any order, until one does not fit: that one alone may be refused."""
+    rooms = plain(
+        *(
+            Room(profile=str(i), title=str(i), pool=pool, per_node=per_node, max_nodes=nodes)
+            for i, (per_node, pool) in enumerate(shapes)
+        )
+    )
+    filled = {pool: [0.0] * nodes for pool in "ab"}
+    taken: dict[str, int] = {}
+    for _ in range(data.draw(st.integers(0, 30))):
+        room = data.draw(st.sampled_from(rooms))
+        part = 1 / room["per_node"]
+        node = next((n for n, used in enumerate(filled[room["pool"]]) if used + part < 1 + 1e-9), None)
+        if node is None:
+            continue
+        assert spawner.free_places(rooms, taken)[room["profile"]] > 0
+        filled[room["pool"]][node] += part
+        taken[room["profile"]] = taken.get(room["profile"], 0) + 1
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ([], None),
+        ([event("FailedScheduling", "0/3 nodes are available")], None),
+        ([event("FailedScheduling"), event("TriggeredScaleUp")], spawner.GROWING),
+        ([event("NotTriggerScaleUp", "1 max node group size reached")], spawner.FULL),
+        ([event("NotTriggerScaleUp", "1 in backoff after failed scale-up")], spawner.BACKING_OFF),
+        ([event("NotTriggerScaleUp"), event("TriggeredScaleUp"), event("FailedScheduling")], spawner.GROWING),
+        ([event("NotTriggerScaleUp"), event("Scheduled")], spawner.PLACED),
+        ([event("Scheduled"), event("Pulling")], spawner.PULLING),
+        ([event("Pulling"), event("Pulled"), event("Created"), event("Started")], spawner.STARTING),
+    ],
+)
+def test_the_last_telling_event_decides(events: Sequence[dict[str, str]], state: str | None) -> None:
+    assert spawner.state_of(events) == state
+
+
+def test_nothing_is_said_above_the_choices_while_all_have_room() -> None:
+    assert spawner.notice(plain(LOW, HIGH), {"low": 1, "high": 2}, 60) == ""
+
+
+def test_the_notice_names_what_is_full_what_has_room_and_what_happens_next() -> None:
+    assert spawner.notice(plain(LOW, HIGH), {"low": 0, "high": 2}, 45) == (
+        "Capacity is full for Low power: all nodes that may be used are taken. "
+        "High power has room for 2 more. A place is free as soon as somebody stops a server; "
+        "servers that nobody has used for 45 minutes are "
+        "stopped by themselves. Try again then."
+    )
+    both = spawner.notice(plain(LOW, HIGH), {"low": 0, "high": 0}, 45)
+    assert both.startswith("Capacity is full for Low power and High power: ")
+    assert "No profile has room." in both
+
+
+@pytest.mark.parametrize("state", [None, *spawner.STATE_OF_REASON.values(), spawner.BACKING_OFF])
+def test_every_state_has_words_without_the_machines_own(state: str | None) -> None:
+    said = [
+        spawner.waiting(state, "Low power", "High power has room for 1 more.", 120),
+        spawner.gave_up(state, "Low power", "High power has room for 1 more.", 590, 60),
+    ]
+    for text in said:
+        assert text.endswith(".")
+        for word in ("pod", "scale", "schedul", "insufficient", "preempt"):
+            assert word not in text.lower()
+    if state in spawner.CANNOT_GROW:
+        assert all(
+            "Capacity is full for Low power" in text and "High power has room" in text for text in said
+        )
+    else:
+        assert not any("full" in text for text in said)
+
+
+@pytest.mark.parametrize("error", [spawner.NoRoomError, spawner.NotStartedError])
+def test_a_message_with_a_percent_sign_is_shown_as_it_is(error: type[Any]) -> None:
+    made = error("Half of it is 50% off.")
+    assert made.jupyterhub_message == "Half of it is 50% off."
+    assert "50% off" in str(made)
