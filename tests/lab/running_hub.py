@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import requests
 
 from lab import paths
@@ -129,14 +130,13 @@ def running(
             env=variables,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         )
     hub = RunningHub(url=url, folder=folder, process=process, token=token)
     try:
         _wait_until_it_answers(hub)
         yield hub
     finally:
-        _stop(process)
+        _stop(hub)
 
 
 def _wait_until_it_answers(hub: RunningHub) -> None:
@@ -150,14 +150,22 @@ def _wait_until_it_answers(hub: RunningHub) -> None:
         time.sleep(0.2)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the hub, which ends its proxy; what is left after that of its own session is killed."""
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(20)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(5)
+def _stop(hub: RunningHub) -> None:
+    """Ends the hub, which ends its proxy; a proxy that outlived its hub is ended by the hub's note of it."""
+    hub.process.terminate()
+    try:
+        hub.process.wait(20)
+    except subprocess.TimeoutExpired:
+        hub.process.kill()
+        hub.process.wait(5)
+    note = hub.folder / "jupyterhub-proxy.pid"
+    if note.exists():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            proxy = psutil.Process(int(note.read_text()))
+            # By now the number may be somebody else's.
+            if f"--port {urlsplit(hub.url).port} " in " ".join(proxy.cmdline()):
+                proxy.terminate()
+                proxy.wait(10)
 
 
 def _free_ports(count: int) -> list[int]:
