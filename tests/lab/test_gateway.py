@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 from openstack.connection import Connection
 
 from lab import paths
 from tests.lab.listening import listening_addresses
+from tests.lab.process_watch import ProcessWatch
 from tests.lab.stack import Stack, dev_settings
 
 NODE_GROUP = "openstack:containerinfra/nodeGroup:NodeGroup"
@@ -26,7 +28,7 @@ NODE_GROUPS_API = {"OpenStack-API-Version": "container-infra 1.9"}
 
 
 def project(cloud: Connection) -> dict[str, set[str]]:
-    """Ids of all that the project owns, by kind; the security group that every project has is left out."""
+    """Ids of all that the project owns, by kind; what every project or zone has is left out."""
     own = {"project_id": cloud.current_project_id}
     groups = cloud.network.security_groups(**own)
     return {
@@ -38,6 +40,12 @@ def project(cloud: Connection) -> dict[str, set[str]]:
         "networks": {str(each.id) for each in cloud.network.networks(**own)},
         "routers": {str(each.id) for each in cloud.network.routers(**own)},
         "security groups": {str(each.id) for each in groups if each.name != "default"},
+        "records": {
+            str(record.id)
+            for zone in cloud.dns.zones()
+            for record in cloud.dns.recordsets(zone)
+            if record.type not in ("NS", "SOA")
+        },
     }
 
 
@@ -48,12 +56,29 @@ def before(cloud: Connection) -> dict[str, set[str]]:
 
 
 @pytest.fixture(scope="module")
+def watch() -> ProcessWatch:
+    """Watches all processes while the gateway comes up."""
+    return ProcessWatch()
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """What Pulumi said while the gateway came up."""
+    return []
+
+
+@pytest.fixture(scope="module")
 def stack(
-    before: object, lab_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    before: object,
+    watch: ProcessWatch,
+    said: list[str],
+    lab_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """The gateway, standing. Destroyed at the end even if a test failed, so that a next run starts clean."""
     gateway = Stack("test", tmp_path_factory.mktemp("settings"), lab_environment)
-    gateway.up()
+    with watch:
+        said.append(gateway.up())
     yield gateway
     gateway.destroy()
 
@@ -166,18 +191,52 @@ def test_preview_after_a_refresh_is_clean(stack: Stack) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_no_secret_shows_in_outputs_or_plain_state(stack: Stack, kubectl: Callable[..., str]) -> None:
-    texts = json.dumps(stack.outputs()) + stack.state()
-    assert "PRIVATE KEY" not in texts
-    assert "client-key-data" not in texts
-    assert "kind: Config" not in texts
+def secrets_of(kubectl: Callable[..., str]) -> dict[str, str]:
+    """Every secret text of the gateway: the hub's keys and password, credentials of cluster and cloud."""
+    found: dict[str, str] = {}
+    held = json.loads(kubectl("get", "secrets", "--all-namespaces", "--output", "json"))["items"]
+    for secret in held:
+        for name, value in secret.get("data", {}).items():
+            # Helm's own copies, and the chart's whole settings, are mostly no secrets.
+            if secret["type"] != "helm.sh/release.v1" and name != "values.yaml":
+                found[f"{secret['metadata']['name']}/{name}"] = base64.b64decode(value).decode(
+                    errors="replace"
+                )
+    [hub] = [secret for secret in held if secret["metadata"]["name"] == "hub"]
+    settings = yaml.safe_load(base64.b64decode(hub["data"]["values.yaml"]))
+    found["the workshop's password"] = settings["hub"]["config"]["DummyAuthenticator"]["password"]
+    [user] = yaml.safe_load((paths.STATE / "kubeconfig").read_text())["users"][:1]
+    found["the cluster's key"] = user["user"]["client-key-data"]
+    clouds = yaml.safe_load(paths.CLOUDS_YAML.read_text())["clouds"]
+    found["the cloud's credential"] = clouds["lab"]["auth"]["application_credential_secret"]
+    public = ("ca.crt", "tls.crt", "namespace")
+    return {name: text for name, text in found.items() if len(text) >= 8 and not name.endswith(public)}
+
+
+def test_no_secret_shows_anywhere(
+    stack: Stack, kubectl: Callable[..., str], watch: ProcessWatch, said: list[str]
+) -> None:
+    """In the state, the outputs, what Pulumi printed, every log of the lab, and every command line."""
+    secrets = secrets_of(kubectl)
+    assert len(secrets) >= 6
+    places = {
+        "state": stack.state(),
+        "outputs": json.dumps(stack.outputs()),
+        "Pulumi's words": "".join(said),
+        "command lines": "\n".join(watch.command_lines),
+        **{
+            f"log {file.name}": file.read_text(errors="replace")
+            for file in paths.LOG.rglob("*")
+            if file.is_file()
+        },
+    }
+    assert "pulumi" in places["command lines"]
+    shown = [
+        (name, place) for name, text in secrets.items() for place, held in places.items() if text in held
+    ]
+    assert shown == []
+    assert "PRIVATE KEY" not in places["state"] + places["outputs"]
     assert (paths.STATE / "kubeconfig").stat().st_mode & 0o077 == 0
-    secret = json.loads(kubectl("get", "secret", "hub", "--namespace", "jhub", "--output", "json"))
-    keys = {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
-    keys.pop("values.yaml", None)  # the chart's whole settings, of which most are no secret
-    assert keys
-    for name, value in keys.items():
-        assert value not in texts, name
 
 
 def test_pool_maximum_changes_one_resource_in_place(stack: Stack, cloud: Connection) -> None:
@@ -186,9 +245,11 @@ def test_pool_maximum_changes_one_resource_in_place(stack: Stack, cloud: Connect
     settings["config"]["gateway:pools"]["low"]["max"] = 6
     stack.write(settings)
 
-    [(operation, kind, name)] = stack.planned()
-    assert (operation, kind) == ("update", NODE_GROUP)
-    assert name.endswith("low")
+    # The hub is told too: it counts how many servers there may be.
+    assert sorted(stack.planned()) == [
+        ("update", "kubernetes:helm.sh/v3:Release", "hub-release"),
+        ("update", NODE_GROUP, "pools-low"),
+    ]
     stack.up()
 
     after = node_groups(cloud)["low"]
@@ -234,9 +295,10 @@ def test_flavor_change_replaces_one_group_and_never_the_cluster(
 def test_removed_pool_deletes_one_resource(stack: Stack, cloud: Connection) -> None:
     stack.write(dev_settings())
     planned = stack.planned()
-    assert {(operation, name.rpartition("-")[2]) for operation, _, name in planned} == {
-        ("delete", "extra"),
-        ("update", "low"),
+    assert {(operation, name) for operation, _, name in planned} == {
+        ("delete", "pools-extra"),
+        ("update", "pools-low"),
+        ("update", "hub-release"),
     }
     stack.up()
     assert set(node_groups(cloud)) == {"default-master", "default-worker", "low", "high"}
@@ -279,7 +341,8 @@ def test_destroy_leaves_nothing_in_the_project_and_the_lab_up(
 ) -> None:
     standing = project(cloud)
     assert all(
-        standing[kind] - before[kind] for kind in ("servers", "clusters", "volumes", "ports", "routers")
+        standing[kind] - before[kind]
+        for kind in ("servers", "clusters", "volumes", "ports", "routers", "floating addresses", "records")
     )
 
     stack.destroy()
