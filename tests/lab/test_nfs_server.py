@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -19,15 +18,22 @@ import pytest
 
 from components.shared_drive import EXPORT, NFS_PORT, PREPARE, ganesha
 from lab.ports import HOST
+from tests.lab import debian_packages
 
 TOOLS = ("ganesha.nfsd", "nfs-ls", "nfs-cat", "nfs-cp", "setpriv")
-MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+PACKAGES = ("nfs-ganesha-vfs", "libnfs-utils")
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(os.geteuid() != 0, reason="a file server opens others' files: needs root"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    """Server and client are there."""
+    debian_packages.ensure(TOOLS, PACKAGES)
+
 
 CONTAINERS = [
     "audit_write",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import getpass
-import os
 import socket
 import subprocess
 import time
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.ports import HOST
+from tests.lab import debian_packages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Sshd:
     """An SSH server that can be started late."""
 
     def __init__(self, folder: Path) -> None:
-        _install()
+        debian_packages.ensure([str(_SSHD)], ["openssh-server"])
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,14 +108,3 @@ def running(folder: Path) -> Iterator[SshServer]:
 def _key(path: Path, phrase: str) -> str:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", phrase, "-f", str(path)], check=True)
     return path.read_text()
-
-
-def _install() -> None:
-    if _SSHD.exists():
-        return
-    # Where services are managed, Debian's package would open this machine to the network.
-    managed = Path("/run/systemd/system").exists()
-    assert not managed and os.geteuid() == 0, "install Debian's openssh-server for these tests"
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--no-install-recommends", "-y", "openssh-server"]):
-        subprocess.run(["apt-get", "-q", *command], env=quiet, check=True, stdout=subprocess.DEVNULL)
