@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from lab import accounting, kubernetes, openstack, paths, processes, progress
+from lab import accounting, internet, kubernetes, openstack, paths, processes, progress
+from lab.toolchain import charts
 from lab.toolchain import install as toolchain
 
 Action = Callable[[], None]
@@ -30,6 +31,11 @@ def up() -> None:
             cloud = pool.submit(_cloud)
             cloud.result()
             tools.result()
+        with progress.step("The web and the certificate authority answer"):
+            internet.prepare()
+            for service in internet.services():
+                processes.start(service)
+                processes.wait_ready(service, START_SECONDS)
         keeper = kubernetes.service()
         processes.start(keeper)
         processes.wait_ready(keeper, START_SECONDS)
@@ -38,6 +44,8 @@ def up() -> None:
 def _tools() -> None:
     with progress.step("Tools"):
         toolchain.install()
+    with progress.step("Charts"):
+        charts.install()
 
 
 def _cloud() -> None:

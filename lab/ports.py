@@ -27,6 +27,15 @@ ACCOUNTING = 9001
 NAME_SERVER = 5354
 """Where Designate's own name server answers, by TCP and UDP: its well-known port."""
 
+ACME = 14000
+"""Where Pebble, the lab's certificate authority, answers: its well-known port."""
+
+RESOLVER = 8053
+"""Where the name server answers that the authority asks."""
+
+WEB = 5002
+"""Where the authority finds every host's port 80: what Pebble takes for it, as 80 itself is not ours."""
+
 CLUSTER_BASE = 17000
 PORTS_PER_CLUSTER = 10
 MAX_CLUSTERS = 10

@@ -9,7 +9,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from lab import accounting, kubernetes, openstack, paths, processes
+from lab import accounting, internet, kubernetes, openstack, paths, processes
 from lab.toolchain import install as toolchain
 
 
@@ -61,7 +61,7 @@ class Status:
 
 def status() -> Status:
     """Looks at every process and tool of the lab."""
-    own = [accounting.service(), kubernetes.service()]
+    own = [accounting.service(), *internet.services(), kubernetes.service()]
     expected = [*openstack.services(), *own] if paths.STATE.exists() else []
     services = [_service(service) for service in expected]
     names = {service.name for service in services}

@@ -1,4 +1,4 @@
-"""Runs the Python scripts of a cluster's pods: processes of this machine, with the pods' own credentials."""
+"""Runs scripts and programs of a cluster's pods: processes of this machine with the pods' own credentials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab import processes
+import yaml
+
+from lab import paths, processes
 from lab.errors import LabError
 from lab.kubernetes import pod_scripts
 from lab.kubernetes.api import ApiError
@@ -17,7 +19,7 @@ from lab.kubernetes.control_plane import ControlPlane
 from lab.kubernetes.pod_scripts import Script, UnsupportedError
 from lab.kubernetes.restarts import Restarts
 from lab.kubernetes.site import Site
-from lab.ports import HOST
+from lab.ports import HOST, WEB
 from lab.private_files import write_private
 
 TOKEN_SECONDS = 3600
@@ -91,17 +93,39 @@ class Kubelet:
         processes.start(self._service(name, script, volumes))
 
     def _service(self, name: str, script: Script, volumes: Path) -> processes.Service:
+        if script.program:
+            config = volumes / "kubeconfig"
+            write_private(config, yaml.safe_dump(self._kubeconfig(script, volumes)))
+            command = [str(paths.BIN / script.program), *script.command(volumes), f"--kubeconfig={config}"]
+        else:
+            # Isolated, and without this machine's packages: a plain Python image has none of them.
+            command = [sys.executable, "-I", "-S", "-u", *script.command(volumes)]
         return processes.Service(
             name=name,
-            # Isolated, and without this machine's packages: a plain Python image has none of them.
-            command=[sys.executable, "-I", "-S", "-u", *script.command(volumes)],
+            command=command,
             environment={
                 **script.environment,
                 "KUBERNETES_SERVICE_HOST": HOST,
                 "KUBERNETES_SERVICE_PORT": str(self._site.control_plane.ports.apiserver),
+                # Whatever the pod wants of a web server, it gets as this pod: with its own hosts file.
+                "HTTP_PROXY": f"http://{script.uid}@{HOST}:{WEB}",
+                "NO_PROXY": HOST,
             },
             directory=volumes,
         )
+
+    def _kubeconfig(self, script: Script, volumes: Path) -> dict[str, Any]:
+        """For a program that would look for its pod's credentials at a fixed path."""
+        here = volumes / script.mounts[pod_scripts.CREDENTIALS]
+        cluster = {"server": self._site.control_plane.url, "certificate-authority": str(here / "ca.crt")}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "own", "cluster": cluster}],
+            "users": [{"name": "own", "user": {"tokenFile": str(here / "token")}}],
+            "contexts": [{"name": "own", "context": {"cluster": "own", "user": "own"}}],
+            "current-context": "own",
+        }
 
     # Volumes -----------------------------------------------------------------------------------------
 

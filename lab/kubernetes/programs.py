@@ -110,6 +110,8 @@ def _apiserver(plane: ControlPlane) -> Service:
             f"--tls-private-key-file={plane.pki('apiserver.key')}",
             f"--client-ca-file={plane.pki('ca.crt')}",
             "--authorization-mode=Node,RBAC",
+            # Webhooks are served by pods, and the address of a pod leads nowhere here.
+            "--disable-admission-plugins=MutatingAdmissionWebhook,ValidatingAdmissionWebhook",
             "--allow-privileged=true",
             f"--service-cluster-ip-range={SERVICE_RANGE}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",

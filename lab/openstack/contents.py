@@ -1,5 +1,5 @@
 """What the lab's cloud holds from the start: Jetstream2's flavors, an image, the network ``public``, the
-gateway's project with its users and its DNS zone, a public cluster template, and the clients' ``clouds.yaml``.
+gateway's project with its users and DNS zone, a public cluster template, and the clients' ``clouds.yaml``.
 
 Every step looks first and makes only what is missing, so a seed that was killed is finished by the next.
 """
@@ -38,7 +38,7 @@ FLOATING_RANGE = "203.0.113.0/24"
 """A range reserved for documentation: nothing on any network has these addresses."""
 
 ZONE = f"{PROJECT}.projects.example."
-"""The project's own DNS zone, as each project of Jetstream2 has one; under a name reserved for documentation."""
+"""The project's own DNS zone, such as each of Jetstream2 has; under a name reserved for documentation."""
 ZONE_EMAIL = "hostmaster@projects.example"
 
 

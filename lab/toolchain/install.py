@@ -20,7 +20,7 @@ from lab.toolchain.origin import Origin
 PARALLEL = 2
 """Builds at once: a second one uses the cores while the first links or downloads."""
 
-SLOWEST_FIRST = ("kubernetes", "pulumi", "plugin-openstack", "kwok", "helm")
+SLOWEST_FIRST = ("kubernetes", "pulumi", "plugin-openstack", "cert-manager", "kwok", "helm")
 """The rest is quick; a slow one begun last would leave a core idle."""
 
 
@@ -90,6 +90,8 @@ def _fetch(name: str, tool: Tool, go: Go, entry: Path, began: float) -> Origin |
     try:
         source: origin.Source = "official release"
         try:
+            if tool.release is None:
+                raise releases.UnreachableError(f"{name} has no release")
             releases.install(tool.release, folder)
         except releases.UnreachableError:
             if tool.module is None:

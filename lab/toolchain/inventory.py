@@ -57,10 +57,28 @@ class Tool(_Closed):
     """For a binary that cannot say its version: the binary in the same folder that speaks for it."""
     plugin: str | None = None
     """Name of the Pulumi plugin, if it is one."""
-    release: Release
+    release: Release | None = None
     module: Module | None = None
     lab_plugin: str | None = None
     """The lab's own Python module for this plugin, used where no release can be had."""
+
+
+class Chart(_Closed):
+    """A Helm chart whose files, or some of them, a Go module carries.
+
+    Attributes:
+        version: of the chart; put where the module's Chart.yaml, if it has one, only keeps a place for it.
+        module: path and version, such as ``example.org/tool@v1.2.3``.
+        sum: the module's checksum, as go.sum has it.
+        files: paths in the chart to paths in the module, of files or folders.
+        own: a folder of the program with the rest of the chart.
+    """
+
+    version: str
+    module: str
+    sum: str
+    files: dict[str, str]
+    own: str | None = None
 
 
 class Go(_Closed):
@@ -75,6 +93,7 @@ class Inventory(_Closed):
 
     go: Go
     tools: dict[str, Tool]
+    charts: dict[str, Chart] = Field(default_factory=dict)
 
 
 def load() -> Inventory:
