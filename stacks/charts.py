@@ -27,11 +27,11 @@ class Charts(Section):
     """The charts beside JupyterHub's. The defaults are those that the program's values are written for."""
 
     traefik: Chart = Field(
-        default=Chart(repository="https://traefik.github.io/charts", name="traefik", version="41.7.1"),
+        default=Chart(repository="https://traefik.github.io/charts", name="traefik", version="41.4.0"),
         description="the ingress",
     )
     cert_manager: Chart = Field(
-        default=Chart(repository="https://charts.jetstack.io", name="cert-manager", version="v1.21.1"),
+        default=Chart(repository="https://charts.jetstack.io", name="cert-manager", version="v1.21.2"),
         description="the keeper of certificates",
     )
     home_nfs: Chart = Field(
