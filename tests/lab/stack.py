@@ -15,6 +15,10 @@ from lab import paths
 
 Settings = dict[str, Any]
 
+ZONE = "gateway.projects.example"
+DEV_HOST = f"science.{ZONE}"
+"""What ``Pulumi.dev.yaml`` calls the hub."""
+
 
 def dev_settings() -> Settings:
     """A fresh copy of ``Pulumi.dev.yaml``, to change at will."""
@@ -45,8 +49,12 @@ class Stack:
             (paths.PROGRAM / f"Pulumi.{name}.yaml").unlink(missing_ok=True)
 
     def write(self, settings: Settings) -> None:
-        """Replaces the stack's settings."""
-        self.file.write_text(yaml.safe_dump(copy.deepcopy(settings)))
+        """Replaces the stack's settings. The host is the stack's own: the rehearsal may stand beside it."""
+        own = copy.deepcopy(settings)
+        hub = own["config"]["gateway:hub"]
+        if hub.get("host") == DEV_HOST:
+            hub["host"] = f"{self.name}.{ZONE}"
+        self.file.write_text(yaml.safe_dump(own))
 
     def pulumi(
         self, command: str, *arguments: str, environment: Mapping[str, str] | None = None
