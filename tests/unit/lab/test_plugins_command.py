@@ -105,10 +105,16 @@ def test_a_programs_output_is_captured_as_it_comes() -> None:
 
 
 def test_an_interrupt_lets_a_program_tidy_up_and_ends_what_it_started(tmp_path: Path) -> None:
-    tidied, late = tmp_path / "tidied", tmp_path / "late"
-    script = f"trap 'touch {tidied}; exit 1' INT; (sleep 3; touch {late}) & sleep 30 & wait"
+    ready, tidied, late = tmp_path / "ready", tmp_path / "tidied", tmp_path / "late"
+    script = f"trap 'touch {tidied}; exit 1' INT; (sleep 3; touch {late}) & touch {ready}; sleep 30 & wait"
     cancellation = Cancellation()
-    threading.Timer(0.5, cancellation.cancel).start()
+
+    def interrupt() -> None:
+        while not ready.exists():
+            time.sleep(0.05)
+        cancellation.cancel()
+
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(CancelledError):
         Children(cancellation).run(["sh", "-c", script], environment=os.environ)
     assert tidied.exists()
