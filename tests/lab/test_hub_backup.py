@@ -267,19 +267,21 @@ def test_a_restore_that_is_interrupted_leaves_a_hub(
     cluster: Cluster, kubelet: Kubelet, kubeconfig: Path
 ) -> None:
     before = database(kubelet).read_bytes()
+    kubelet.held = "restore"
     process = subprocess.Popen(
         command(kubeconfig, "restore", "--from", "latest", "--yes"),
         cwd=paths.PROGRAM,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for("the hub is stopped", lambda: replicas(cluster)[0] == 0)
-    kubelet.is_held.set()
-    wait_for("the Job waits", lambda: pods(cluster, "restore"))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    assert not pods(cluster, "restore")
-    kubelet.is_held.clear()
+    try:
+        wait_for("the hub is stopped", lambda: replicas(cluster)[0] == 0)
+        wait_for("the Job waits", lambda: pods(cluster, "restore"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert not pods(cluster, "restore")
+    finally:
+        kubelet.held = None
     assert replicas(cluster) == (1, 1)
     time.sleep(1)
     assert database(kubelet).read_bytes() == before
