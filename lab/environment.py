@@ -33,6 +33,8 @@ def variables(current: Mapping[str, str]) -> dict[str, str | None]:
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Pulumi looks for a keyring. Where no session bus runs, each of its calls would start one that stays.
+        "DBUS_SESSION_BUS_ADDRESS": current.get("DBUS_SESSION_BUS_ADDRESS", "disabled:"),
         "OS_CLIENT_CONFIG_FILE": str(paths.CLOUDS_YAML),
         "OS_CLOUD": "lab",
         "KUBECONFIG": str(paths.STATE / "kubeconfig"),

@@ -25,3 +25,9 @@ def test_a_proxy_never_comes_between_the_lab_and_its_clients() -> None:
 def test_evaluating_twice_changes_nothing_more() -> None:
     once = environment.applied({"PATH": "/usr/bin"})
     assert environment.applied(once) == once
+
+
+def test_pulumi_starts_no_session_bus_but_uses_the_one_there_is() -> None:
+    assert environment.applied({})["DBUS_SESSION_BUS_ADDRESS"] == "disabled:"
+    there = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1000/bus"}
+    assert environment.applied(there).items() >= there.items()
