@@ -66,15 +66,17 @@ class Driver(driver.Driver):
         """Moves the whole cluster to another template; its image replaces the nodes one by one."""
         for group in cluster.nodegroups:
             _check_flavor(context, group.flavor_id)
-            group.status = Status.UPDATE_IN_PROGRESS
-            group.save()
-        cluster.cluster_template_id = cluster_template.uuid
-        cluster.status = Status.UPDATE_IN_PROGRESS
-        cluster.save()
-        cluster.refresh()
-        # refresh() does not reload the template that was loaded before.
-        cluster.cluster_template = cluster_template
+        # Settled in between, by what the keeper saw before it was asked, the upgrade would be over at once.
         with _one_request:
+            for group in cluster.nodegroups:
+                group.status = Status.UPDATE_IN_PROGRESS
+                group.save()
+            cluster.cluster_template_id = cluster_template.uuid
+            cluster.status = Status.UPDATE_IN_PROGRESS
+            cluster.save()
+            cluster.refresh()
+            # refresh() does not reload the template that was loaded before.
+            cluster.cluster_template = cluster_template
             _ask(context, cluster)
 
     def delete_cluster(self, context: Any, cluster: Any) -> None:
