@@ -19,7 +19,7 @@ LIST = Path(__file__).with_name("environment.yml")
 LOCK = Path(__file__).with_name("environment.lock")
 
 PLATFORM = "x86_64-manylinux_2_28"
-"""Jupyter's images are also built for arm64; Jetstream2's nodes, LROSE's package and so this image are not."""
+"""Jetstream2's nodes and LROSE's package are for this processor alone, and so is the image."""
 
 HEADER = "# Made from environment.yml by `python -m jupyter_image.environment`; do not edit.\n"
 
@@ -37,7 +37,9 @@ def python_version(file: Path = LIST) -> str:
     for entry in _dependencies(file):
         if isinstance(entry, str) and (found := re.fullmatch(r"python=(\d+\.\d+)", entry)):
             return found[1]
-    raise EnvironmentFileError(f"{file.name} has no entry such as python=3.13; the base image's version goes there.")
+    raise EnvironmentFileError(
+        f"{file.name} has no entry such as python=3.13; the base image's version goes there."
+    )
 
 
 def packages(file: Path = LIST) -> dict[str, str]:
@@ -50,7 +52,9 @@ def packages(file: Path = LIST) -> dict[str, str]:
     for line in _requirements(file):
         match = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[a-z0-9,._-]+\])?==([A-Za-z0-9.!+]+)", line)
         if match is None:
-            raise EnvironmentFileError(f"{file.name}: {line!r} has no exact version; write it as name==version.")
+            raise EnvironmentFileError(
+                f"{file.name}: {line!r} has no exact version; write it as name==version."
+            )
         found[normal(match[1])] = match[2]
     return found
 
@@ -81,8 +85,25 @@ def lock(file: Path = LIST, target: Path = LOCK) -> None:
         EnvironmentFileError: if the packages do not fit together; the text is the resolver's.
     """
     packages(file)
-    command = [sys.executable, "-m", "uv", "pip", "compile", "-", "--quiet", "--no-header", "--generate-hashes"]
-    command += ["--no-emit-index-url", "--no-emit-find-links", "--only-binary", ":all:", "--output-file", str(target)]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "-",
+        "--quiet",
+        "--no-header",
+        "--generate-hashes",
+    ]
+    command += [
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--only-binary",
+        ":all:",
+        "--output-file",
+        str(target),
+    ]
     command += ["--python-version", python_version(file), "--python-platform", PLATFORM]
     answer = subprocess.run(
         command, input="\n".join(_requirements(file)), text=True, capture_output=True, check=False

@@ -59,7 +59,9 @@ def registry_digest(base: Base, scheme: str = "https") -> str:
             answer = requests.get(url, headers=headers, timeout=SECONDS)
         answer.raise_for_status()
     except requests.RequestException as error:
-        raise SourceError(f"{url} could not be read: {error}. Is {base.tag} a tag of {base.image}?") from error
+        raise SourceError(
+            f"{url} could not be read: {error}. Is {base.tag} a tag of {base.image}?"
+        ) from error
     # Computed, not taken from the answer's header: it is the digest of what was read.
     return "sha256:" + hashlib.sha256(answer.content).hexdigest()
 
@@ -67,21 +69,23 @@ def registry_digest(base: Base, scheme: str = "https") -> str:
 def write_digest(file: Path, digest: str) -> None:
     """Writes the base's digest into a sources.toml; all else stays as it is."""
     document = tomlkit.parse(file.read_text())
-    document["base"]["digest"] = digest  # type: ignore[index]
+    document["base"]["digest"] = digest
     file.write_text(tomlkit.dumps(document))
 
 
 def write_checksum(file: Path, name: str, release: str, checksum: str) -> None:
     """Writes the checksum of a release into a sources.toml; all else stays as it is."""
     document = tomlkit.parse(file.read_text())
-    document[name]["sha256"][release] = checksum  # type: ignore[index]
+    document[name]["sha256"][release] = checksum
     file.write_text(tomlkit.dumps(document))
 
 
 def main(arguments: Sequence[str] | None = None, file: Path = sources.FILE) -> int:
     """The command line."""
     known = sources.read(file)
-    parser = argparse.ArgumentParser(prog="python -m jupyter_image.pin", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m jupyter_image.pin", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("name", choices=["base", *known.downloads])
     parser.add_argument("--release", help="another release than sources.toml names; not for base")
     chosen = parser.parse_args(arguments)

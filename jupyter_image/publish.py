@@ -1,6 +1,6 @@
 """Writes a published image into the settings of stacks; all else in the files stays as it is, comments too.
 
-    python -m jupyter_image.publish --name ghcr.io/OWNER/NAME --tag TAG --digest sha256:… Pulumi.prod.yaml …
+python -m jupyter_image.publish --name ghcr.io/OWNER/NAME --tag TAG --digest sha256:… Pulumi.prod.yaml …
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Published:
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", self.digest):
             raise PublishError(f"--digest is {self.digest!r}; it must be sha256: and 64 hexadecimal digits.")
         if not re.fullmatch(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+", self.name):
-            raise PublishError(f"--name is {self.name!r}; it must be as in ghcr.io/owner/name, in lower case.")
+            raise PublishError(
+                f"--name is {self.name!r}; it must be as in ghcr.io/owner/name, in lower case."
+            )
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", self.tag):
             raise PublishError(f"--tag is {self.tag!r}, which is no tag of an image.")
 
@@ -60,14 +62,17 @@ def with_image(text: str, image: Published, file: str) -> str:
     for key in ("config", HUB, IMAGE):
         node = _value(node, key)
         if node is None:
-            raise PublishError(f"{file} has no {key} where config.{HUB}.{IMAGE} is looked for; write one by hand once.")
+            raise PublishError(
+                f"{file} has no {key} where config.{HUB}.{IMAGE} is looked for; write one by hand once."
+            )
     if not isinstance(node, yaml.MappingNode) or not node.value:
         raise PublishError(f"{file}: {HUB}.{IMAGE} must be a mapping with name and tag.")
-    # Backwards, so that what is still to be replaced stays where it is. YAML may read a tag of digits as a number.
+    # Quoted, since YAML reads a tag of digits as a number.
     wanted = {"name": image.name, "tag": f'"{image.tag}"', "digest": image.digest}
     missing = [key for key in wanted if _value(node, key) is None]
     last = max((value for _, value in node.value), key=lambda value: value.end_mark.index)
     text = _after(text, last, node, [f"{key}: {wanted[key]}" for key in missing])
+    # Backwards, so that what is still to be replaced stays where it is.
     there = [(value, wanted[key.value]) for key, value in node.value if key.value in wanted]
     for value, new in sorted(there, key=lambda pair: -pair[0].start_mark.index):
         text = text[: value.start_mark.index] + new + text[value.end_mark.index :]

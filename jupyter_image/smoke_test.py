@@ -2,15 +2,17 @@
 
     docker run --rm --volume "$PWD/jupyter_image/smoke_test.py:/smoke_test.py:ro" IMAGE python /smoke_test.py
 
-Prints a line for each check and ends with 1 if one failed. Started by the image's own entry point, so that the
-start hooks have run.
+Prints a line for each check and ends with 1 if one failed. To be started by the image's own entry point, so
+that the start hooks have run.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,15 +34,19 @@ MODULES = (
 SERVER_EXTENSIONS = ("jupyter_server_proxy", "nbgitpuller", "jupyter_resource_usage", "jupyterlab")
 
 
+class CheckError(Exception):
+    """Something that a user relies on is not so."""
+
+
 def user() -> str:
     """The server runs as the image's user, never as root."""
-    assert os.getuid() == 1000, f"user {os.getuid()}, not 1000"
+    _require(os.getuid() == 1000, f"user {os.getuid()}, not 1000")
     return f"user {os.getuid()}, group {os.getgid()}"
 
 
 def interpreter() -> str:
     """The start hooks have put the gateway's environment before conda's."""
-    assert sys.prefix == ENVIRONMENT, f"python is {sys.executable}"
+    _require(sys.prefix == ENVIRONMENT, f"python is {sys.executable}")
     return sys.version.split()[0]
 
 
@@ -58,14 +64,14 @@ def kernels() -> str:
     """The default kernel is the environment's."""
     spec = f"{ENVIRONMENT}/share/jupyter/kernels/python3"
     listed = _output("jupyter", "kernelspec", "list")
-    assert spec in listed, listed
+    _require(spec in listed, listed)
     return spec
 
 
 def kernel() -> str:
     """It starts, and runs the environment's Python."""
-    ran = _output("jupyter", "run", input="import sys; print(sys.prefix)").strip()
-    assert ran == ENVIRONMENT, ran
+    ran = _output("jupyter", "run", entered="import sys; print(sys.prefix)").strip()
+    _require(ran == ENVIRONMENT, ran)
     return ran
 
 
@@ -79,50 +85,77 @@ def extensions() -> str:
     answer = subprocess.run(
         ["jupyter", "server", "extension", "list"], capture_output=True, text=True, check=True
     )
-    listed = answer.stdout + answer.stderr
-    missing = [name for name in SERVER_EXTENSIONS if f"{name} enabled" not in " ".join(listed.split())]
-    assert not missing, f"not enabled: {missing}\n{listed}"
+    listed = re.sub(r"\x1b\[\d*m", "", answer.stdout + answer.stderr)
+    missing = [name for name in SERVER_EXTENSIONS if f"{name} enabled" not in listed]
+    _require(not missing, f"not enabled: {missing}\n{listed}")
     return ", ".join(SERVER_EXTENSIONS)
+
+
+def libraries() -> str:
+    """LROSE's programs find the libraries that came with them, and those of the system."""
+    programs = [f"/usr/local/lrose/bin/{name}" for name in ("HawkEye", "RadxConvert")]
+    # A script has none, which `ldd` reports as an error.
+    answer = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=False)
+    missing = [line.strip() for line in answer.stdout.splitlines() if "not found" in line]
+    _require(not missing, "; ".join(missing))
+    return "none missing"
 
 
 def desktop() -> str:
     """The virtual desktop is registered with jupyter-server-proxy."""
     entries = importlib.metadata.entry_points(group="jupyter_serverproxy_servers")
-    assert entries, "no entry point in jupyter_serverproxy_servers"
-    return ", ".join(str(entry.load()().get("launcher_entry", {}).get("title", entry.name)) for entry in entries)
+    _require(entries, "no entry point in jupyter_serverproxy_servers")
+    return ", ".join(
+        str(entry.load()().get("launcher_entry", {}).get("title", entry.name)) for entry in entries
+    )
 
 
 def checks() -> Iterator[tuple[str, Callable[[], str]]]:
     """All checks with their names."""
-    for check in (user, interpreter, login_shell, desktop_shell, kernels, kernel, hub, extensions, desktop):
+    for check in (user, interpreter, login_shell, desktop_shell, kernels, kernel, hub, extensions, libraries, desktop):
         yield check.__name__, check
     for program in PROGRAMS:
-        yield program, lambda program=program: _found(shutil.which(program), "is not on PATH")
+        yield program, functools.partial(_program, program)
     for file in FILES:
-        yield file, lambda file=file: _found(file if Path(file).is_file() else None, "is absent")
+        yield file, functools.partial(_file, file)
     for module in MODULES:
-        yield module, lambda module=module: str(getattr(importlib.import_module(module), "__version__", "imported"))
+        yield module, functools.partial(_module, module)
 
 
 def _shell(*options: str) -> str:
     # A home's own .bashrc is read, as it is by a terminal.
     found = _output("bash", *options, "-ic", "command -v python HawkEye").split()
-    assert found == [f"{ENVIRONMENT}/bin/python", "/usr/local/lrose/bin/HawkEye"], found
+    _require(found == [f"{ENVIRONMENT}/bin/python", "/usr/local/lrose/bin/HawkEye"], str(found))
     return " ".join(found)
 
 
-def _output(*command: str, input: str = "") -> str:
+def _output(*command: str, entered: str = "") -> str:
     # In a session without a terminal: an interactive shell would take it from whoever runs this.
     answer = subprocess.run(
-        command, input=input, capture_output=True, text=True, check=False, start_new_session=True
+        command, input=entered, capture_output=True, text=True, check=False, start_new_session=True
     )
-    assert answer.returncode == 0, f"{' '.join(command)} ended with {answer.returncode}: {answer.stderr}"
+    _require(answer.returncode == 0, f"{' '.join(command)} ended with {answer.returncode}: {answer.stderr}")
     return answer.stdout
 
 
-def _found(path: str | None, otherwise: str) -> str:
-    assert path, otherwise
-    return path
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    _require(found is not None, "is not on PATH")
+    return str(found)
+
+
+def _file(name: str) -> str:
+    _require(Path(name).is_file(), "is absent")
+    return "is there"
+
+
+def _module(name: str) -> str:
+    return str(getattr(importlib.import_module(name), "__version__", "imported"))
+
+
+def _require(holds: object, otherwise: str) -> None:
+    if not holds:
+        raise CheckError(otherwise)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What the image is built from that no package index serves: sources.toml read, its files fetched and checked.
+"""What the image is built from that no package index serves: sources.toml, its files fetched and checked.
 
 Runs inside the image's build too, by the base image's Python and alone beside sources.toml: standard library
 only, no import of this project.
@@ -55,8 +55,9 @@ class Base:
         """
         if self.digest is None:
             raise SourceError(
-                f"sources.toml has no digest for {self.image}:{self.tag}. On a machine that reaches "
-                f"{self.image.partition('/')[0]}, run `python -m jupyter_image.pin base` and commit the change."
+                f"sources.toml has no digest for {self.image}:{self.tag}. Run "
+                f"`python -m jupyter_image.pin base` on a machine that reaches "
+                f"{self.image.partition('/')[0]}, and commit the change."
             )
         return f"{self.image}:{self.tag}@{self.digest}"
 
@@ -89,9 +90,9 @@ class Download:
         """
         if release not in self.sha256:
             raise SourceError(
-                f"sources.toml has no sha256 for {self.name} {release}, so it is not installed. On a machine that "
-                f"reaches {self.url(release).split('/')[2]}, run `python -m jupyter_image.pin {self.name} "
-                f"--release {release}` and commit the change."
+                f"sources.toml has no sha256 for {self.name} {release}, so it is not installed. "
+                f"Run `python -m jupyter_image.pin {self.name} --release {release}` on a machine that "
+                f"reaches {self.url(release).split('/')[2]}, and commit the change."
             )
         return self.sha256[release]
 
@@ -114,13 +115,16 @@ def read(file: Path = FILE) -> Sources:
     base = tables.pop("base")
     digest = base.get("digest")
     if digest is not None and not DIGEST.fullmatch(digest):
-        raise SourceError(f"{file.name}: base.digest is {digest!r}; it must be sha256: and 64 hexadecimal digits.")
+        raise SourceError(
+            f"{file.name}: base.digest is {digest!r}; it must be sha256: and 64 hexadecimal digits."
+        )
     downloads = {name: Download(name=name, **table) for name, table in tables.items()}
     for name, download in downloads.items():
         for release, checksum in download.sha256.items():
             if not CHECKSUM.fullmatch(checksum):
                 raise SourceError(
-                    f"{file.name}: {name}.sha256 of {release} is {checksum!r}; it must be 64 hexadecimal digits."
+                    f"{file.name}: {name}.sha256 of {release} is {checksum!r}; it must be 64 hexadecimal "
+                    "digits."
                 )
     return Sources(base=Base(image=base["image"], tag=base["tag"], digest=digest), downloads=downloads)
 
@@ -153,7 +157,9 @@ def download(url: str, target: Path) -> str:
         if isinstance(error, SourceError):
             raise
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise SourceError(f"{url} could not be fetched: {reason}. Try again, or from another network.") from error
+        raise SourceError(
+            f"{url} could not be fetched: {reason}. Try again, or from another network."
+        ) from error
     return total.hexdigest()
 
 
@@ -168,9 +174,9 @@ def fetch(source: Download, release: str, target: Path) -> None:
     if actual != expected:
         target.unlink()
         raise SourceError(
-            f"{source.url(release)} has SHA-256 {actual}, but sources.toml says {expected}: not installed. Either the "
-            f"release was changed after it was pinned, which its makers can explain, or something between here and "
-            f"there changes files."
+            f"{source.url(release)} has SHA-256 {actual}, but sources.toml says {expected}: not installed. "
+            "Either the release was changed after it was pinned, which its makers can explain, or something "
+            "between here and there changes files."
         )
 
 

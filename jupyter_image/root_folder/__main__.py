@@ -1,4 +1,4 @@
-"""``python -m jupyter_image.root_folder [COMMAND…]``: makes the root folder; runs a command in it as its user."""
+"""``python -m jupyter_image.root_folder [COMMAND…]``: makes the root folder, and runs a command in it."""
 
 from __future__ import annotations
 

@@ -10,15 +10,16 @@ import dataclasses
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jupyter_image.root_folder import namespace, recipe
 from jupyter_image.root_folder.layers import Layers, cache, content_key, forget_unused, key_of, layer, locked
 from jupyter_image.root_folder.namespace import Inside, Mount, RootFolderError
-from jupyter_image.root_folder.recipe import Instruction
+from jupyter_image.root_folder.recipe import Bind, Instruction
 
 CONTEXT = Path(__file__).resolve().parents[1]
 SUITE = "trixie"
-BASE_PACKAGES = ("bzip2", "ca-certificates", "passwd", "python3", "python3-venv", "tini")
+BASE_PACKAGES = ("bzip2", "ca-certificates", "mount", "passwd", "python3", "python3-venv", "tini")
 BASE_SCRIPT = Path(__file__).with_name("base.sh")
 USERS = {"0": "0:0", "1000": "1000:100"}
 
@@ -60,7 +61,7 @@ class Built:
         environment: what ENV has set.
         arguments: what ARG has brought into it.
         user: who the next command runs as.
-        shell: what runs a command.
+        run_by: the shell of a RUN.
         labels: what LABEL has set.
     """
 
@@ -68,7 +69,7 @@ class Built:
     environment: Mapping[str, str]
     arguments: Mapping[str, str]
     user: str
-    shell: Sequence[str]
+    run_by: Sequence[str]
     labels: Mapping[str, str]
 
 
@@ -83,99 +84,93 @@ def image(arguments: Mapping[str, str], stand_ins: Mapping[str, StandIn]) -> Bui
         RootFolderError: if a step fails; the text has its last lines.
     """
     with locked():
-        defaults, all_stages = recipe.stages()
-        known = {**defaults, **arguments}
-        base = _base()
-        done: dict[str, Built] = {}
-        for stage in all_stages:
-            built = done.get(stage.base, base)
+        defaults, stages = recipe.stages()
+        build = _Build(arguments={**defaults, **arguments}, stand_ins=stand_ins)
+        base = _base(build)
+        for stage in stages:
+            built = base
             for instruction in stage.instructions:
-                built = _carried_out(instruction, built, known, stand_ins, done, stage.name or "image")
-            done[stage.name] = built
+                built = build.carried_out(instruction, built, stage.name or "image")
+            build.done[stage.name] = built
         forget_unused()
-        return done[all_stages[-1].name]
+        return built
 
 
-def _carried_out(
-    instruction: Instruction,
-    built: Built,
-    known: Mapping[str, str],
-    stand_ins: Mapping[str, StandIn],
-    done: Mapping[str, Built],
-    name: str,
-) -> Built:
-    variables = {**built.arguments, **built.environment}
-    value = instruction.value
-    match instruction.word:
-        case "ARG":
-            argument = recipe.argument_name(value)
-            return dataclasses.replace(
-                built, arguments={**built.arguments, argument: known.get(argument, "")}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Build:
+    """What all stages of one build share: its arguments, its stand-ins, and the stages that are done."""
+
+    arguments: Mapping[str, str]
+    stand_ins: Mapping[str, StandIn]
+    done: dict[str, Built] = dataclasses.field(default_factory=dict)
+
+    def carried_out(self, instruction: Instruction, built: Built, name: str) -> Built:
+        """The stage after one more instruction; ``name`` is its layer's."""
+        value = instruction.value
+        variables = {**built.arguments, **built.environment}
+        change: dict[str, Any]
+        match instruction.word:
+            case "ARG":
+                argument = recipe.argument_name(value)
+                text = self.arguments.get(argument, "")
+                change = {"arguments": {**built.arguments, argument: text}}
+            case "ENV":
+                change = {"environment": {**built.environment, **recipe.pairs(value, variables)}}
+            case "LABEL":
+                change = {"labels": {**built.labels, **recipe.pairs(value, variables)}}
+            case "SHELL":
+                change = {"run_by": recipe.shell(value)}
+            case "USER":
+                change = {"user": USERS[value]}
+            case "RUN":
+                binds, text = recipe.run(value)
+                change = {"layers": self.with_layer(name, [*built.run_by, text], binds, built)}
+            case word:
+                raise RootFolderError(f"not known how to carry out: {word} {value}")
+        return dataclasses.replace(built, **change)
+
+    def with_layer(self, name: str, command: Sequence[str], binds: Sequence[Bind], built: Built) -> Layers:
+        """The stage's layers with that of a command on top."""
+        variables = {**built.arguments, **built.environment}
+        # A variable that a command does not name may still change what it does: all of them count.
+        parts = [
+            built.layers.key,
+            built.user,
+            *command,
+            *(f"{key}={variables[key]}" for key in sorted(variables)),
+        ]
+        mounts: list[Mount] = []
+        for bind in binds:
+            mount, content = self._seen(bind)
+            mounts.append(mount)
+            parts += [bind.target, *content]
+        key = key_of(*parts)
+
+        def make(upper: Path) -> None:
+            inside = Inside(
+                layers=built.layers.folders,
+                user=built.user,
+                environment={**namespace.network_environment(), **REPRODUCIBLE, **variables},
+                mounts=(*mounts, *namespace.network_mounts()),
+                upper=upper,
             )
-        case "ENV":
-            added = recipe.pairs(value, variables)
-            return dataclasses.replace(built, environment={**built.environment, **added})
-        case "LABEL":
-            return dataclasses.replace(built, labels={**built.labels, **recipe.pairs(value, variables)})
-        case "SHELL":
-            return dataclasses.replace(built, shell=recipe.shell(value))
-        case "USER":
-            return dataclasses.replace(built, user=USERS[value])
-        case "COPY":
-            copy = recipe.copy(value)
-            bind = recipe.Bind(source=copy.source, target="/copied", stage=None)
-            command = ["sh", "-euc", 'cp -rT /copied "$1" && chown -R "$2" "$1"', "sh", copy.target, copy.owner]
-            as_root = dataclasses.replace(built, user=USERS["0"])
-            layers = _with_layer(name, command, [bind], as_root, stand_ins, done)
-            return dataclasses.replace(built, layers=layers)
-        case "RUN":
-            binds, text = recipe.run(value)
-            layers = _with_layer(name, [*built.shell, text], binds, built, stand_ins, done)
-            return dataclasses.replace(built, layers=layers)
-    raise RootFolderError(f"not known how to carry out: {instruction.word} {value}")
+            _run(inside, command, key)
+            _remove_mount_points(upper, [bind.target for bind in binds])
 
+        return Layers(folders=(layer(name, key, make), *built.layers.folders), key=key)
 
-def _with_layer(
-    name: str,
-    command: Sequence[str],
-    binds: Sequence[recipe.Bind],
-    built: Built,
-    stand_ins: Mapping[str, StandIn],
-    done: Mapping[str, Built],
-) -> Layers:
-    parts = [built.layers.key, built.user, *command]
-    # A variable that a command does not name may still change what it does: all of them count.
-    parts += [f"{key}={text}" for key, text in sorted({**built.arguments, **built.environment}.items())]
-    mounts: list[Mount] = []
-    for bind in binds:
-        if bind.stage is not None:
-            stage = done[bind.stage]
-            parts += [bind.target, bind.source, stage.layers.key]
-            mounts.append(Mount(source=bind.source, target=bind.target, layers=stage.layers.folders))
-        else:
-            replaced = stand_ins.get(bind.source)
+    def _seen(self, bind: Bind) -> tuple[Mount, list[str]]:
+        """What a command sees, and the keys of its content."""
+        if bind.stage is None:
+            replaced = self.stand_ins.get(bind.source)
             path = replaced.path if replaced else CONTEXT / bind.source
-            parts += [bind.target, replaced.key if replaced else content_key(path)]
-            mounts.append(Mount(source=str(path), target=bind.target))
-    key = key_of(*parts)
-
-    def make(upper: Path) -> None:
-        inside = Inside(
-            layers=built.layers.folders,
-            user=built.user,
-            environment={
-                **namespace.network_environment(),
-                **REPRODUCIBLE,
-                **built.arguments,
-                **built.environment,
-            },
-            mounts=(*mounts, *namespace.network_mounts()),
-            upper=upper,
-        )
-        _run(inside, command, key)
-        _remove_mount_points(upper, [bind.target for bind in binds])
-
-    return Layers(folders=(layer(name, key, make), *built.layers.folders), key=key)
+            content = replaced.key if replaced else content_key(path)
+            return Mount(source=str(path), target=bind.target), [content]
+        # By what is there, not by how it was made: another sources.py that fetches the same changes nothing.
+        folders = self.done[bind.stage].layers.folders
+        paths = [folder / bind.source.lstrip("/") for folder in folders]
+        keys = [content_key(path) for path in paths if path.exists()]
+        return Mount(source=bind.source, target=bind.target, layers=folders), keys
 
 
 def _remove_mount_points(upper: Path, targets: Sequence[str]) -> None:
@@ -190,7 +185,7 @@ def _remove_mount_points(upper: Path, targets: Sequence[str]) -> None:
             path = path.parent
 
 
-def _base() -> Built:
+def _base(build: _Build) -> Built:
     # Debian's own choice of mirror, and this machine's way to it.
     key = key_of(SUITE, *BASE_PACKAGES)
     bootstrap = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(BASE_PACKAGES)}", SUITE]
@@ -209,11 +204,11 @@ def _base() -> Built:
         environment=BASE_ENVIRONMENT,
         arguments={},
         user=USERS["0"],
-        shell=("/bin/sh", "-c"),
+        run_by=("/bin/sh", "-c"),
         labels={},
     )
-    bind = recipe.Bind(source=str(BASE_SCRIPT), target="/base.sh", stage=None)
-    layers = _with_layer("base", ["bash", "/base.sh"], [bind], built, {}, {})
+    bind = Bind(source=str(BASE_SCRIPT), target="/base.sh", stage=None)
+    layers = build.with_layer("base", ["bash", "/base.sh"], [bind], built)
     return dataclasses.replace(built, layers=layers, user=USERS["1000"])
 
 

@@ -49,4 +49,5 @@ done
 shift
 
 cd /
-exec chroot --userspec="$user" "$root" "$@"
+# What is started dies with what has started it, which a change of user would otherwise undo.
+exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups --pdeathsig KILL -- "$@"

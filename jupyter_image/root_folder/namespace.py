@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ENTER = Path(__file__).with_name("enter.sh")
-TOOLS = ("unshare", "mount", "chroot", "mmdebstrap")
+TOOLS = ("setpriv", "unshare", "mount", "chroot", "mmdebstrap")
 
 NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 """What tells programs inside how this machine reaches package registries."""
 
-NETWORK_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-NETWORK_VARIABLES += ("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT", "SSL_CERT_FILE")
+NETWORK_VARIABLES = (
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("PIP_CERT", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT", "SSL_CERT_FILE"),
+)
 
 
 class RootFolderError(Exception):
@@ -139,6 +141,7 @@ def _unshare(inside: Inside, work: Path) -> list[str]:
         layers = ":".join(map(str, mount.layers)) or "-"
         mounts += [layers, mount.source, mount.target, "rw" if mount.writable else "ro"]
     return [
+        *("setpriv", "--pdeathsig", "KILL", "--"),
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", str(ENTER)),
         *(str(work), ":".join(map(str, inside.layers)), str(inside.upper or "-"), inside.user),
         *("--", *mounts, "--"),

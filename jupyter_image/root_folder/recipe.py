@@ -56,15 +56,6 @@ class Bind:
     stage: str | None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Copy:
-    """A COPY from the build's context."""
-
-    source: str
-    target: str
-    owner: str
-
-
 def stages(file: Path = DOCKERFILE) -> tuple[dict[str, str], list[Stage]]:
     """The arguments before the first FROM with their defaults, and the stages."""
     arguments: dict[str, str] = {}
@@ -101,7 +92,7 @@ def pairs(value: str, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def replaced(text: str, variables: Mapping[str, str]) -> str:
-    """The text with ``${NAME}`` and ``$NAME`` replaced; what is not known becomes nothing, as Docker has it."""
+    """The text with ``${NAME}`` and ``$NAME`` replaced; what is not known is nothing, as for Docker."""
     return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda found: variables.get(found[1] or found[2], ""), text)
 
 
@@ -114,32 +105,14 @@ def run(value: str) -> tuple[list[Bind], str]:
     binds: list[Bind] = []
     while found := re.match(r"--mount=(\S+)\s+", value):
         fields = dict(field.partition("=")[::2] for field in found[1].split(","))
-        if fields.pop("type", None) != "bind" or not {"source", "target"} <= set(fields) <= {
-            "source",
-            "target",
-            "from",
-        }:
+        needed = {"source", "target"}
+        if fields.pop("type", None) != "bind" or set(fields) - {"from"} != needed:
             raise RecipeError(f"RUN --mount={found[1]}")
         binds.append(Bind(source=fields["source"], target=fields["target"], stage=fields.get("from")))
         value = value[found.end() :]
     if value.startswith("--"):
         raise RecipeError(f"RUN {value}")
     return binds, value
-
-
-def copy(value: str) -> Copy:
-    """What a COPY says.
-
-    Raises:
-        RecipeError: if it has more than one source, or another flag than ``--chown``.
-    """
-    words = shlex.split(value)
-    owner = "0:0"
-    if words and words[0].startswith("--chown="):
-        owner = words.pop(0).partition("=")[2]
-    if len(words) != 2 or words[0].startswith("--"):
-        raise RecipeError(f"COPY {value}")
-    return Copy(source=words[0], target=words[1], owner=owner)
 
 
 def shell(value: str) -> Sequence[str]:

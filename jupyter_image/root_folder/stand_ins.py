@@ -1,4 +1,4 @@
-"""Small files in the place of what the image's build downloads, and a web server on loopback that has them."""
+"""Small files in the place of what the image's build downloads, and a loopback web server that has them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def checksum(file: Path) -> str:
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Says nothing."""
 
 

@@ -68,7 +68,7 @@ def test_a_package_without_an_exact_version_is_refused(line: str, tmp_path: Path
 
 
 def test_a_list_without_python_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentFileError, match="no entry such as python=3.13"):
+    with pytest.raises(EnvironmentFileError, match=r"no entry such as python=3\.13"):
         environment.python_version(written(tmp_path, "  - pip:", "      - numpy==2.5.5"))
 
 

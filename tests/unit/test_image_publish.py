@@ -47,7 +47,7 @@ def test_the_program_accepts_the_settings(stack: Path, tmp_path: Path) -> None:
     changed.write_text(publish.with_image(stack.read_text(), IMAGE, stack.name))
     config, secret = configuration(changed)
     # Production's secrets are the operator's own.
-    config.setdefault("gateway:secrets", '{"github_client_secret": "none"}')
+    config.setdefault("gateway:secrets", '{"github_client_secret": "of-the-operator"}')
     secret.add("gateway:secrets")
     settings = settings_parsing.parse(config, secret)
     assert settings.hub.image.digest == DIGEST
@@ -78,7 +78,9 @@ config: # above
 def test_a_block_keeps_its_comments() -> None:
     after = publish.with_image(BLOCK, IMAGE, "a.yaml")
     assert image_of(after) == {"name": IMAGE.name, "tag": IMAGE.tag, "digest": DIGEST}
-    assert [comment for comment in ("# above", "# who made it", "# kept", "# after") if comment not in after] == []
+    assert [
+        comment for comment in ("# above", "# who made it", "# kept", "# after") if comment not in after
+    ] == []
     assert yaml.safe_load(after)["config"]["gateway:hub"]["host"] == "a.example"
 
 

@@ -136,7 +136,7 @@ def test_a_file_cut_off_is_not_taken(tmp_path: Path) -> None:
             self.end_headers()
             self.wfile.write(b"half")
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     with answering(CutOff) as address, pytest.raises(SourceError, match="ended after 4 of 100 bytes"):
@@ -196,12 +196,17 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.startswith("/token?"):
-            right = "service=here" in self.path and "scope=repository%3Ajupyter%2Fminimal-notebook%3Apull" in self.path
+            right = (
+                "service=here" in self.path
+                and "scope=repository%3Ajupyter%2Fminimal-notebook%3Apull" in self.path
+            )
             self.answer(200 if right else 400, json.dumps({"token": "anybodys"}).encode())
         elif self.path != "/v2/jupyter/minimal-notebook/manifests/2026-10-05":
             self.answer(404, b"")
         elif self.headers.get("Authorization") == "Bearer anybodys":
-            self.answer(200 if "application/vnd.oci.image.index.v1+json" in self.headers["Accept"] else 406, MANIFEST)
+            self.answer(
+                200 if "application/vnd.oci.image.index.v1+json" in self.headers["Accept"] else 406, MANIFEST
+            )
         else:
             self.answer(401, b"")
 
@@ -211,11 +216,13 @@ class Registry(http.server.BaseHTTPRequestHandler):
         if status == 401:
             host = self.headers["Host"]
             scope = "repository:jupyter/minimal-notebook:pull"
-            self.send_header("WWW-Authenticate", f'Bearer realm="http://{host}/token",service="here",scope="{scope}"')
+            self.send_header(
+                "WWW-Authenticate", f'Bearer realm="http://{host}/token",service="here",scope="{scope}"'
+            )
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
