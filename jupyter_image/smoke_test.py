@@ -112,7 +112,18 @@ def desktop() -> str:
 
 def checks() -> Iterator[tuple[str, Callable[[], str]]]:
     """All checks with their names."""
-    for check in (user, interpreter, login_shell, desktop_shell, kernels, kernel, hub, extensions, libraries, desktop):
+    for check in (
+        user,
+        interpreter,
+        login_shell,
+        desktop_shell,
+        kernels,
+        kernel,
+        hub,
+        extensions,
+        libraries,
+        desktop,
+    ):
         yield check.__name__, check
     for program in PROGRAMS:
         yield program, functools.partial(_program, program)
