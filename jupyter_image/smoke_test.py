@@ -22,10 +22,10 @@ from pathlib import Path
 ENVIRONMENT = "/opt/gateway"
 PROGRAMS = (
     *("git", "curl", "vim", "gcc", "make", "ncdump", "ncview", "HawkEye", "RadxConvert"),
-    *("Xvfb", "x11vnc", "websockify", "xfce4-session", "xfwm4", "xfce4-panel", "xfdesktop", "dbus-launch"),
+    *("Xvfb", "x11vnc", "websockify", "dbus-daemon", "xfwm4", "xfce4-panel", "xfdesktop", "xfsettingsd"),
     *("xfce4-terminal", "thunar", "mousepad", "xrandr", "xclip", "zenity"),
 )
-FILES = ("/opt/IDV/runIDV", "/usr/share/novnc/vnc.html")
+FILES = ("/opt/IDV/runIDV", "/usr/share/novnc/core/rfb.js")
 MODULES = (
     *("numpy", "scipy", "pandas", "xarray", "dask.distributed", "netCDF4", "h5netcdf", "zarr"),
     *("matplotlib.pyplot", "seaborn", "cartopy.crs", "metpy.calc", "siphon.catalog"),
