@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from virtual_desktop import supervisor
+from . import supervisor
 
 if __name__ == "__main__":
     sys.exit(asyncio.run(supervisor.main(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -7,14 +7,15 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from virtual_desktop import activity, family, folder, programs, secret
-from virtual_desktop.keeper import HEALTHY_SECONDS, Starter, pause_after
-from virtual_desktop.log import Log
-from virtual_desktop.screen import Screen, ScreenProblem
-from virtual_desktop.settings import Settings, Size
+from . import activity, family, folder, programs, secret
+from .clipboard import Clipboard
+from .keeper import HEALTHY_SECONDS, Starter, pause_after
+from .log import Log
+from .screen import Screen, ScreenError
+from .settings import Settings, Size
 
 FIRST_SIZE = Size(1280, 800)
 """Until a browser tells its own."""
@@ -24,7 +25,7 @@ READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
 
 
-class NotReady(RuntimeError):
+class NotReadyError(RuntimeError):
     """The desktop did not come up in time."""
 
 
@@ -37,6 +38,9 @@ class Desktop:
         keys: its secrets.
         environment: JupyterLab's.
         log: where everything is told.
+
+    Attributes:
+        on_copy: who is told each text that is copied in the desktop.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Desktop:
         self._log = log
         self._starter = Starter(log)
         self._screen: Screen | None = None
+        self._clipboard: Clipboard | None = None
+        self.on_copy: set[Callable[[str], None]] = set()
         self._wanted = FIRST_SIZE
         self._life: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
@@ -82,12 +88,12 @@ class Desktop:
         """Waits until x11vnc and websockify listen.
 
         Raises:
-            NotReady: if it does not come up.
+            NotReadyError: if it does not come up.
         """
         deadline = time.monotonic() + READY_SECONDS
         while not self._listens():
             if self._life is None or time.monotonic() > deadline:
-                raise NotReady("the desktop did not start; JupyterLab's log says why")
+                raise NotReadyError("the desktop did not start; JupyterLab's log says why")
             await asyncio.sleep(POLL_SECONDS)
 
     async def resize(self, wanted: Size) -> Size:
@@ -96,9 +102,14 @@ class Desktop:
         if self._screen is not None:
             try:
                 await self._screen.resize(self._wanted)
-            except ScreenProblem as problem:
+            except ScreenError as problem:
                 self._log.say("supervisor", str(problem))
         return self._wanted
+
+    async def paste(self, text: str) -> None:
+        """Puts a text into the desktop's clipboard, if there is a desktop."""
+        if self._clipboard is not None:
+            await self._clipboard.put(text)
 
     async def watch(self) -> None:
         """Writes down input, and stops the desktop when there has been none for long."""
@@ -111,6 +122,10 @@ class Desktop:
             if self.is_running and time.time() - self._used > idle:
                 await self.stop(f"no input for {self._settings.idle_minutes:g} minutes")
 
+    def _copied(self, text: str) -> None:
+        for told in list(self.on_copy):
+            told(text)
+
     def _listens(self) -> bool:
         sockets = {"x11vnc": folder.vnc(self._place), "websockify": folder.websocket(self._place)}
         return all(name in self._starter.running and path.exists() for name, path in sockets.items())
@@ -118,7 +133,7 @@ class Desktop:
     async def _look(self, screen: Screen) -> None:
         try:
             at = await screen.last_input()
-        except ScreenProblem as problem:
+        except ScreenError as problem:
             self._log.say("supervisor", str(problem))
             return
         # The X server's own clock ticks in milliseconds, and it counts its start as input.
@@ -130,7 +145,9 @@ class Desktop:
         failures = 0
         environment = programs.environment(self._place, "", self._base)
         web = asyncio.create_task(
-            self._keep("websockify", programs.websockify(self._place), environment, folder.websocket(self._place))
+            self._keep(
+                "websockify", programs.websockify(self._place), environment, folder.websocket(self._place)
+            )
         )
         try:
             while True:
@@ -167,6 +184,9 @@ class Desktop:
             await asyncio.shield(ended)
         finally:
             self._screen = None
+            if self._clipboard is not None:
+                self._clipboard.close()
+                self._clipboard = None
             await _cancel([*others, ended])
 
     async def _around(self, display: str) -> list[asyncio.Task[None]]:
@@ -177,9 +197,10 @@ class Desktop:
         screen = Screen(display, environment, self._settings.largest)
         try:
             await screen.resize(self._wanted)
-        except ScreenProblem as problem:
+        except ScreenError as problem:
             self._log.say("supervisor", str(problem))
         self._screen = screen
+        self._clipboard = Clipboard(display, environment, self._copied)
         tasks = [
             asyncio.create_task(self._keep(name, command, environment, path))
             for name, command, path in (
@@ -200,7 +221,9 @@ class Desktop:
 
     def _write_files(self) -> None:
         wallpaper = programs.WALLPAPER_CHANNEL
-        (folder.channels(self._place) / wallpaper.name).write_text(programs.wallpaper_channel(wallpaper.read_text()))
+        (folder.channels(self._place) / wallpaper.name).write_text(
+            programs.wallpaper_channel(wallpaper.read_text())
+        )
         with contextlib.suppress(FileNotFoundError):
             system = programs.XFCONF_SERVICE.read_text()
             text = programs.xfconf_service(programs.home_config(self._base), system)

@@ -8,6 +8,7 @@ then asks for the password.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from virtual_desktop import folder, programs
-from virtual_desktop.desktop import Desktop, NotReady
-from virtual_desktop.secret import Secrets
-from virtual_desktop.settings import Settings, Size
+from . import folder, programs
+from .clipboard import LARGEST_BYTES
+from .desktop import Desktop, NotReadyError
+from .secret import Secrets
+from .settings import Settings, Size
 
 PAGE = Path(__file__).parent / "page"
 OWN_HEADER = "X-Virtual-Desktop"
@@ -47,6 +50,7 @@ def application(
             (r"/size", ScreenSize, parts),
             (r"/state", State, parts),
             (r"/websockify", Vnc, parts),
+            (r"/clipboard", ClipboardSocket, {"desktop": desktop, "keys": keys}),
             (r"/novnc/((?:core|vendor)/.*)", Static, {"path": str(programs.NOVNC)}),
             (r"/((?:page|icon)\.(?:js|css|svg))", Static, {"path": str(PAGE)}),
         ],
@@ -108,7 +112,9 @@ class Guarded(RequestHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Says what is wrong without a traceback."""
-        self.finish({"problem": self._reason if status_code != 500 else "the supervisor failed; see JupyterLab's log"})
+        self.finish(
+            {"problem": self._reason if status_code != 500 else "the supervisor failed; see JupyterLab's log"}
+        )
 
 
 class Session(Guarded):
@@ -129,7 +135,7 @@ class Session(Guarded):
         await self.desktop.start()
         try:
             await self.desktop.ready()
-        except NotReady as problem:
+        except NotReadyError as problem:
             self.set_status(503)
             self.say(problem=str(problem))
             return
@@ -181,7 +187,7 @@ class Vnc(Guarded):
         try:
             await self.desktop.ready()
             inner = await _connect(folder.websocket(self.place))
-        except (NotReady, OSError) as problem:
+        except (NotReadyError, OSError) as problem:
             raise HTTPError(503, "the desktop does not answer") from problem
         lines = [f"{self.request.method} /websockify HTTP/1.1"]
         lines += [f"{name}: {text}" for name, text in self.request.headers.get_all() if name != "Cookie"]
@@ -196,9 +202,43 @@ class Vnc(Guarded):
             outer.close()
 
 
+class ClipboardSocket(WebSocketHandler):
+    """A websocket of texts: what is copied on one side goes to the other."""
+
+    def initialize(self, desktop: Desktop, keys: Secrets) -> None:
+        """Takes its parts."""
+        self.desktop, self.keys = desktop, keys
+
+    def prepare(self) -> None:
+        """Lets in who shows the ticket."""
+        if not self.keys.admits(self.get_cookie(self.keys.ticket_name)):
+            raise HTTPError(403, "without the session's ticket")
+
+    def check_origin(self, origin: str) -> bool:  # noqa: ARG002 - tornado's signature
+        """jupyter-server-proxy has looked at it, and browsers keep the ticket from other sites' pages."""
+        return True
+
+    def open(self, *_: str, **__: str) -> None:
+        """From now on it hears what is copied in the desktop."""
+        self.desktop.on_copy.add(self._copied)
+
+    def on_close(self) -> None:
+        """No longer."""
+        self.desktop.on_copy.discard(self._copied)
+
+    async def on_message(self, message: str | bytes) -> None:
+        """A text that was copied in the browser."""
+        if isinstance(message, str) and len(message.encode()) <= LARGEST_BYTES:
+            await self.desktop.paste(message)
+
+    def _copied(self, text: str) -> None:
+        with contextlib.suppress(WebSocketClosedError):
+            self.write_message(text)
+
+
 async def _connect(path: Path) -> IOStream:
     stream = IOStream(socket.socket(socket.AF_UNIX))
-    await stream.connect(str(path))  # type: ignore[arg-type] # a Unix socket's address is a path
+    await stream.connect(str(path))
     return stream
 
 

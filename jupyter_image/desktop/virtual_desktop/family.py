@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 2.0
 
 
 def tie_to(parent: int) -> bool:
-    """Makes this process end when its parent ends, however that ends, and inherit its own descendants' orphans.
+    """Makes this process end when its parent ends, in whatever way, and inherit its descendants' orphans.
 
     Returns:
         False if the parent has ended already.

@@ -16,7 +16,7 @@ LONGEST_NAME = 32
 """Bytes that are added to the folder's path by the longest of the names below."""
 
 
-class FolderProblem(RuntimeError):
+class FolderError(RuntimeError):
     """The folder is not ours to use."""
 
 
@@ -28,7 +28,10 @@ def choose(environment: Mapping[str, str]) -> Path:
     name = f"virtual-desktop-{secrets.token_hex(8)}"
     candidates = [Path(environment.get("XDG_RUNTIME_DIR") or "/nonexistent"), Path(tempfile.gettempdir())]
     for parent in candidates:
-        if os.access(parent, os.W_OK | os.X_OK) and len(os.fsencode(parent / name)) + LONGEST_NAME < LONGEST_SOCKET:
+        if (
+            os.access(parent, os.W_OK | os.X_OK)
+            and len(os.fsencode(parent / name)) + LONGEST_NAME < LONGEST_SOCKET
+        ):
             return parent / name
     return Path("/tmp") / name  # noqa: S108 - short, and the name is random
 
@@ -37,12 +40,14 @@ def make(place: Path) -> None:
     """Makes the folder, or takes over the one that this supervisor's forerunner left.
 
     Raises:
-        FolderProblem: if there is something else of that name.
+        FolderError: if there is something else of that name.
     """
     place.mkdir(mode=0o700, exist_ok=True)
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
-        raise FolderProblem(f"{place} is not a folder of this user's alone; remove it and start JupyterLab again")
+        raise FolderError(
+            f"{place} is not a folder of this user's alone; remove it and start JupyterLab again"
+        )
     runtime(place).mkdir(mode=0o700, exist_ok=True)
     for path in (services(place), channels(place)):
         path.mkdir(parents=True, exist_ok=True)

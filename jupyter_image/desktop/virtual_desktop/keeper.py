@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psutil
 
-from virtual_desktop import family, programs
-from virtual_desktop.log import Log
+from . import family, programs
+from .log import Log
 
 HEALTHY_SECONDS = 10.0
 """A program that ran for so long may be started again at once."""
@@ -18,7 +18,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 
 def pause_after(failures: int) -> float:
-    """Seconds to wait before the next start: none at first, then ever longer for what ends again and again."""
+    """Seconds to wait before the next start: none at first, then ever longer for what never stays."""
     return 0.0 if failures <= 1 else min(LONGEST_PAUSE_SECONDS, 0.25 * 2.0 ** (failures - 1))
 
 

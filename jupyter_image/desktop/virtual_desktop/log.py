@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 
 LINES_A_MINUTE = 60
 LONGEST_LINE = 500
@@ -62,4 +63,4 @@ class Log:
             print(f"[virtual-desktop {moment} {name}] {text}", file=sys.stderr, flush=True)
         except OSError:
             # JupyterLab has gone, and so shall we.
-            sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the rest of our life
+            sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of our life

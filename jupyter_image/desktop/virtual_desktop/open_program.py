@@ -7,11 +7,10 @@ import shutil
 import sys
 
 
-def main() -> int:
+def main() -> None:
     """``virtual-desktop-open TITLE PROGRAM [ARGUMENT...]``."""
     if len(sys.argv) < 3:
-        print("virtual-desktop-open TITLE PROGRAM [ARGUMENT...]", file=sys.stderr)
-        return 2
+        sys.exit("virtual-desktop-open TITLE PROGRAM [ARGUMENT...]")
     title, program, *arguments = sys.argv[1:]
     found = shutil.which(program)
     command = [found, *arguments] if found else dialog(title, program)

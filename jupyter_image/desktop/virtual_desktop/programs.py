@@ -8,8 +8,8 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from virtual_desktop import folder
-from virtual_desktop.settings import Size
+from . import folder
+from .settings import Size
 
 DATA = Path(__file__).parent / "data"
 WALLPAPER = DATA / "share" / "backgrounds" / "virtual-desktop.jpg"
@@ -27,6 +27,7 @@ PACKAGES = {
     "x11vnc": "x11vnc",
     "dbus-daemon": "dbus",
     "xrandr": "x11-xserver-utils",
+    "xclip": "xclip",
     "setpriv": "util-linux",
     "xfsettingsd": "xfce4-settings",
     "xfwm4": "xfwm4",
@@ -57,7 +58,9 @@ def path_of(program: str) -> str:
 
 def missing() -> list[str]:
     """Debian's packages that are not there."""
-    packages = [package for program, package in PACKAGES.items() if not shutil.which(program, path=SYSTEM_PATH)]
+    packages = [
+        package for program, package in PACKAGES.items() if not shutil.which(program, path=SYSTEM_PATH)
+    ]
     return packages if (NOVNC / "core" / "rfb.js").exists() else [*packages, "novnc"]
 
 
@@ -88,6 +91,8 @@ def x11vnc(place: Path, display: str) -> list[str]:
         *("-passwdfile", f"read:{folder.password(place)}"),
         # Nothing from an old home, no commands, no remote control by X properties.
         *("-norc", "-nocmds", "-noremote", "-nolookup"),
+        # The clipboard goes another way.
+        "-nosel",
         *("-forever", "-shared", "-repeat", "-xrandr", "-nodpms", "-quiet"),
     ]
 
@@ -135,7 +140,7 @@ def xfconf_service(home_config: Path, system: str) -> str:
 
 
 def wallpaper_channel(template: str) -> str:
-    """The settings of XFCE's desktop, with the wallpaper's place, which is known only where it is installed."""
+    """The settings of XFCE's desktop with the wallpaper's place, which depends on the installation."""
     return template.replace("@WALLPAPER@", str(WALLPAPER))
 
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from virtual_desktop import folder
-from virtual_desktop.activity import Inputs
+from . import folder
+from .activity import Inputs
 
 TITLE = "Virtual Desktop"
 ICON = Path(__file__).parent / "page" / "icon.svg"

@@ -10,13 +10,13 @@ from Xlib import display as x_display
 from Xlib.error import ConnectionClosedError, DisplayError
 from Xlib.ext import screensaver
 
-from virtual_desktop import programs
-from virtual_desktop.settings import Size
+from . import programs
+from .settings import Size
 
 ANSWER_SECONDS = 10
 
 
-class ScreenProblem(RuntimeError):
+class ScreenError(RuntimeError):
     """The X server does not answer, or not as it should."""
 
 
@@ -42,7 +42,7 @@ class Screen:
         """Gives the screen the nearest possible size.
 
         Raises:
-            ScreenProblem: if ``xrandr`` fails.
+            ScreenError: if ``xrandr`` fails.
         """
         async with self._lock:
             size = wanted.within(self._largest)
@@ -60,12 +60,12 @@ class Screen:
         Before the first input it is when the X server started.
 
         Raises:
-            ScreenProblem: if the X server does not answer.
+            ScreenError: if the X server does not answer.
         """
         try:
             idle = await asyncio.wait_for(asyncio.to_thread(_idle_seconds, self.name), ANSWER_SECONDS)
         except (TimeoutError, OSError, DisplayError, ConnectionClosedError) as problem:
-            raise ScreenProblem(f"the X server {self.name} does not answer: {problem!r}") from problem
+            raise ScreenError(f"the X server {self.name} does not answer: {problem!r}") from problem
         return time.time() - idle
 
     async def _run(self, command: list[str]) -> None:
@@ -77,7 +77,7 @@ class Screen:
         )
         _, said = await process.communicate()
         if process.returncode != 0:
-            raise ScreenProblem(f"{' '.join(command)}: {said.decode(errors='replace').strip()}")
+            raise ScreenError(f"{' '.join(command)}: {said.decode(errors='replace').strip()}")
 
 
 def _idle_seconds(name: str) -> float:

@@ -15,7 +15,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 200, 8192
 """Pixels. Below, XFCE's panel no longer fits; above, noVNC's canvas fails in some browsers."""
 
 
-class SettingsProblem(ValueError):
+class SettingsError(ValueError):
     """A setting is wrong; the text names it, its value and the cure."""
 
 
@@ -56,7 +56,7 @@ def settings(environment: Mapping[str, str]) -> Settings:
     """The settings that an environment describes; what it does not name has its default.
 
     Raises:
-        SettingsProblem: if one is wrong.
+        SettingsError: if one is wrong.
     """
     return Settings(
         idle_minutes=_minutes(environment, IDLE, Settings.idle_minutes),
@@ -75,8 +75,9 @@ def _minutes(environment: Mapping[str, str], name: str, default: float) -> float
         minutes = 0.0
     # Also false for "nan".
     if not 0 < minutes <= MOST_MINUTES:
-        raise SettingsProblem(
-            f"{name}={text!r} is not a number of minutes; give one above 0 and up to {MOST_MINUTES}, such as {default}."
+        raise SettingsError(
+            f"{name}={text!r} is not a number of minutes; give one above 0 and up to {MOST_MINUTES}, "
+            f"such as {default:g}."
         )
     return minutes
 
@@ -88,8 +89,8 @@ def _size(environment: Mapping[str, str], name: str, default: Size) -> Size:
     found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
     size = Size(int(found[1]), int(found[2])) if found else Size(0, 0)
     if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (size.width, size.height)):
-        raise SettingsProblem(
-            f"{name}={text!r} is not a size; give WIDTHxHEIGHT, each {SMALLEST_SIDE} to {LARGEST_SIDE} pixels, "
-            f"such as {default}."
+        raise SettingsError(
+            f"{name}={text!r} is not a size; give WIDTHxHEIGHT, each {SMALLEST_SIDE} to {LARGEST_SIDE} "
+            f"pixels, such as {default}."
         )
     return size

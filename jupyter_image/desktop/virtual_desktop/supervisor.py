@@ -11,11 +11,11 @@ from pathlib import Path
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
-from virtual_desktop import family, folder, programs, secret
-from virtual_desktop.desktop import Desktop
-from virtual_desktop.door import application
-from virtual_desktop.log import Log
-from virtual_desktop.settings import Settings, SettingsProblem, settings
+from . import family, folder, programs, secret
+from .desktop import Desktop
+from .door import application
+from .log import Log
+from .settings import Settings, SettingsError, settings
 
 
 async def main(place: Path, parent: int) -> int:
@@ -36,7 +36,7 @@ async def main(place: Path, parent: int) -> int:
     log = Log()
     try:
         folder.make(place)
-    except (folder.FolderProblem, OSError) as problem:
+    except (folder.FolderError, OSError) as problem:
         log.say("supervisor", str(problem))
         return 1
     await asyncio.to_thread(family.end, family.left_behind(place))
@@ -44,7 +44,7 @@ async def main(place: Path, parent: int) -> int:
     problem_text, chosen = "", Settings()
     try:
         chosen = settings(os.environ)
-    except SettingsProblem as problem:
+    except SettingsError as problem:
         problem_text = str(problem)
     if packages := programs.missing():
         problem_text = f"The desktop's programs are not installed. Debian's packages: {' '.join(packages)}."

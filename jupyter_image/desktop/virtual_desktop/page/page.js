@@ -11,6 +11,7 @@ let rfb = null; // the connection, or null
 let resting = false; // paused or stopped: only the user ends it
 let lastInput = Date.now();
 let pauseMs = Infinity;
+let clipboard = null; // the websocket of the clipboard
 let clipboardText = ""; // what both sides have
 
 const ask = async (method, path, body) => {
@@ -65,13 +66,17 @@ const connect = async (resume) => {
   }
 };
 
+const socketAddress = (path) => {
+  const address = new URL(path, location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  return address.href;
+};
+
 const show = (session) => {
   pauseMs = session.pause_minutes * 60000;
-  const address = new URL("websockify", location.href);
-  address.protocol = address.protocol.replace("http", "ws");
   // The last picture stays until the new one is there.
   const before = [...screen.children];
-  const connection = new RFB(screen, address.href, { credentials: { password: session.password }, shared: true });
+  const connection = new RFB(screen, socketAddress("websockify"), { credentials: { password: session.password }, shared: true });
   rfb = connection;
   rfb.scaleViewport = true;
   rfb.background = "transparent";
@@ -81,8 +86,8 @@ const show = (session) => {
     notice("");
     rfb.focus();
     tellSize();
+    joinClipboards(connection);
   });
-  rfb.addEventListener("clipboard", (event) => fromDesktop(event.detail.text));
   rfb.addEventListener("disconnect", () => {
     if (connection !== rfb) return;
     rfb = null;
@@ -134,10 +139,18 @@ const fromDesktop = (text) => {
 };
 
 const toDesktop = (text) => {
-  if (!rfb || !text || text === clipboardText) return;
+  if (clipboard?.readyState !== WebSocket.OPEN || !text || text === clipboardText) return;
   clipboardText = text;
-  element("clipboard-text").value = text;
-  rfb.clipboardPasteFrom(text);
+  if (element("clipboard-text").value !== text) element("clipboard-text").value = text;
+  clipboard.send(text);
+};
+
+// Lives and ends with a connection to the desktop.
+const joinClipboards = (connection) => {
+  const socket = new WebSocket(socketAddress("clipboard"));
+  clipboard = socket;
+  socket.addEventListener("message", (event) => fromDesktop(event.data));
+  connection.addEventListener("disconnect", () => socket.close());
 };
 
 // Chromium lets a page read it after asking once; Firefox would ask at each turn, so there the panel serves.
