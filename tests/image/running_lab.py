@@ -168,6 +168,7 @@ def running_lab(
             entry = pwd.getpwnam(user)
             os.chown(home, entry.pw_uid, entry.pw_gid)
             interpreter = everybodys_python(variables)
+            variables["PATH"] = f"{commands_for(interpreter, site, home / 'bin')}:{variables['PATH']}"
             more = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         options = [
             "--no-browser",
@@ -202,7 +203,21 @@ def everybodys_python(variables: dict[str, str]) -> str:
     assert Path(found).exists(), f"install Debian's python3: {found} is missing"
     packages = next(path for path in sys.path if path.endswith("site-packages"))
     variables["PYTHONPATH"] += f":{packages}"
+    # JupyterLab's own files are beside our interpreter, not beside that one.
+    variables["JUPYTER_PATH"] = f"{sys.prefix}/share/jupyter"
+    variables["JUPYTER_CONFIG_PATH"] = f"{sys.prefix}/etc/jupyter"
+    variables["JUPYTERLAB_DIR"] = f"{sys.prefix}/share/jupyter/lab"
     return found
+
+
+def commands_for(interpreter: str, site: Path, folder: Path) -> Path:
+    """The package's commands, run by another interpreter than the one that installed it."""
+    folder.mkdir()
+    for command in (site / "bin").glob("virtual-desktop-*"):
+        _, _, code = command.read_text().partition("\n")
+        (folder / command.name).write_text(f"#!{interpreter}\n{code}")
+        (folder / command.name).chmod(0o755)
+    return folder
 
 
 def end(lab: RunningLab) -> None:

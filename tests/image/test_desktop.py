@@ -59,6 +59,13 @@ def test_the_desktop_fills_the_tab(desktop: Page) -> None:
     assert desktop_page.faults(desktop_page.picture(desktop)) == []
 
 
+def test_the_desktop_follows_the_size_of_the_window(desktop: Page) -> None:
+    for width, height in ((900, 620), (1501, 877), (WIDTH, HEIGHT)):
+        desktop.set_viewport_size({"width": width, "height": height})
+        follow(desktop, (width, height))
+        desktop_page.wait_for_desktop(desktop)
+
+
 def test_what_is_typed_in_a_terminal_is_done(terminal: Page, lab: RunningLab) -> None:
     run(terminal, "echo seven times six is $((7*6)) > said")
     said = lab.home / "said"
@@ -86,13 +93,6 @@ def test_what_is_copied_in_the_browser_can_be_pasted_in_the_desktop(terminal: Pa
         return pasted.exists() and pasted.read_text() == "from the browser 5 °C"
 
     until(paste, "the desktop's clipboard has it")
-
-
-def test_the_desktop_follows_the_size_of_the_window(terminal: Page) -> None:
-    for width, height in ((900, 620), (1501, 877), (WIDTH, HEIGHT)):
-        terminal.set_viewport_size({"width": width, "height": height})
-        follow(terminal, (width, height))
-        desktop_page.wait_for_desktop(terminal)
 
 
 @pytest.mark.parametrize(

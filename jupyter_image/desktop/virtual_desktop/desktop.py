@@ -136,8 +136,8 @@ class Desktop:
         except ScreenError as problem:
             self._log.say("supervisor", str(problem))
             return
-        # The X server's own clock ticks in milliseconds, and it counts its start as input.
-        if at > screen.started + 1 and at > self._used + 0.1:
+        # The X server counts its start as input, and its clock is not quite ours.
+        if at > screen.touched + 1 and at > self._used + 0.1:
             self._used = at
             activity.write_down(folder.last_input(self._place), at)
 

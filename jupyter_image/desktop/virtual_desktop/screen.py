@@ -23,6 +23,10 @@ class ScreenError(RuntimeError):
 class Screen:
     """The screen of one X server.
 
+    Attributes:
+        size: what it has now.
+        touched: when we last did what the X server takes for input, in seconds since the epoch.
+
     Args:
         name: the display, such as ``:3``.
         environment: with the display and its cookie.
@@ -31,7 +35,7 @@ class Screen:
 
     def __init__(self, name: str, environment: Mapping[str, str], largest: Size) -> None:
         self.name = name
-        self.started = time.time()
+        self.touched = time.time()
         self.size = largest
         self._environment = dict(environment)
         self._known = [largest]
@@ -53,6 +57,8 @@ class Screen:
             if size not in self._known:
                 self._known.append(size)
             self.size = size
+            # The X server moves the mouse back onto a screen that has shrunk.
+            self.touched = time.time()
 
     async def last_input(self) -> float:
         """When a key was last pressed or the mouse moved, in seconds since the epoch.
