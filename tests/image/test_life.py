@@ -78,7 +78,8 @@ def test_an_unused_desktop_pauses_then_stops_and_starts_again_when_asked(
     restless: RunningLab, context: BrowserContext
 ) -> None:
     tab = desktop_page.click_card(desktop_page.log_in(context, restless))
-    family = until(lambda: restless.program("x11vnc") and restless.family(), "the desktop runs")
+    until(lambda: restless.program("x11vnc"), "the desktop runs")
+    family = restless.family()
     until(lambda: "Paused" in desktop_page.says(tab), "the page pauses")
     until(lambda: not restless.program("Xvfb"), "the X server is stopped")
     supervisor = restless.program(SUPERVISOR)

@@ -11,9 +11,11 @@ from Xlib.error import XError
 
 from tests.image.running_lab import RunningLab
 
+OF_THE_DESKTOP = ("xfce4-panel", "Desktop")
+
 
 def titles(lab: RunningLab) -> list[str]:
-    """The titles of the windows that the window manager has."""
+    """The titles of the windows of programs that somebody has started."""
     return titles_of(lab.display(), lab.folder() / "Xauthority")
 
 
@@ -32,7 +34,7 @@ def titles_of(display: str, authority: Path) -> list[str]:
                 title = connection.create_resource_object("window", window).get_full_property(name, utf8)
             except XError:
                 continue
-            if title:
+            if title and bytes(title.value).decode() not in OF_THE_DESKTOP:
                 found.append(bytes(title.value).decode())
         return found
     finally:
