@@ -1,0 +1,165 @@
+"""What a change of the planned nodes costs: the plan before and after it, side by side. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from allocation import history, rates
+from allocation.forecast import forecast
+from allocation.history import Segment
+from allocation.plan import Nodes, Plan, Pool, Stage
+from allocation.times import DAY, HOUR
+from allocation.verdict import Verdict, verdict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Side:
+    """The plan before or after the change.
+
+    Attributes:
+        floor, ceiling: SU/h with every pool at its fewest and at its most nodes.
+        planned, line: verdicts of the planned model and of the paper's line; None without any figure.
+    """
+
+    floor: float
+    ceiling: float
+    planned: Verdict | None
+    line: Verdict | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of the planned nodes.
+
+    Attributes:
+        before: None where nothing was planned before.
+        after: with the change.
+        hours_left: from now to the allocation's end; None without any figure.
+        data_age_hours: from the newest figure to now; None without any.
+        fits: for each pool that the change lets grow, the most nodes with which the allocation is expected to
+            last, if any number at all does; empty unless it is expected to run dry.
+    """
+
+    before: Side | None
+    after: Side
+    hours_left: float | None
+    data_age_hours: float | None
+    fits: Mapping[str, int]
+
+    @property
+    def over(self) -> bool:
+        """Whether the allocation is expected to run dry with the change."""
+        return self.after.planned is not None and self.after.planned.level == "over"
+
+    @property
+    def lowers(self) -> bool:
+        """Whether the change can only lower the burn."""
+        return (
+            self.before is not None
+            and self.after.floor <= self.before.floor
+            and self.after.ceiling <= self.before.ceiling
+        )
+
+
+def change(
+    segments: Sequence[Segment],
+    known: Plan,
+    *,
+    fixed: Sequence[Nodes],
+    before: Mapping[str, Pool] | None,
+    after: Mapping[str, Pool],
+    now: float,
+) -> Change:
+    """Prices a change that is made now.
+
+    Args:
+        segments: one resource's past, in order of time; may be empty.
+        known: what is known besides: calendar, reserve, lag, rates, and the stages of the past.
+        fixed: nodes that always run.
+        before: the pools so far; None where there were none.
+        after: the pools from now on.
+        now: seconds since the epoch.
+
+    Raises:
+        rates.UnknownFlavor: if a flavor has no rate.
+    """
+    past = history.until(segments, now)
+    plan_before = known if before is None else with_pools(known, fixed, before, now, past)
+    plan_after = with_pools(plan_before, fixed, after, now, past)
+    result = Change(
+        before=None if before is None else _side(past, plan_before, now),
+        after=_side(past, plan_after, now),
+        hours_left=(past[-1].ends_at - now) / HOUR if past else None,
+        data_age_hours=(now - float(past[-1].times[-1])) / HOUR if past else None,
+        fits={},
+    )
+    if not result.over or result.lowers:
+        return result
+    return dataclasses.replace(result, fits=_fits(past, plan_before, fixed, before or {}, after, now))
+
+
+def with_pools(
+    known: Plan, fixed: Sequence[Nodes], pools: Mapping[str, Pool], now: float, past: Sequence[Segment]
+) -> Plan:
+    """The plan with these nodes in force now.
+
+    The first pools of a plan without stages are taken as in force since the first figure: the best that is known
+    of the past. Others begin now.
+    """
+    stage = Stage(since=now, fixed=tuple(fixed), pools=pools)
+    current = known.stage_at(now)
+    if current is None and past:
+        stage = stage.model_copy(update={"since": min(now, float(past[0].times[0]) - 2 * DAY)})
+    elif current is not None and (current.fixed, dict(current.pools)) == (stage.fixed, dict(stage.pools)):
+        return known
+    earlier = [other for other in known.stages if other.since < stage.since]
+    later = [other for other in known.stages if other.since > now]
+    return known.model_copy(update={"stages": (*earlier, stage, *later)})
+
+
+def _side(past: Sequence[Segment], plan: Plan, now: float) -> Side:
+    stage = plan.stage_at(now)
+    floor, ceiling = (plan.floor(stage), plan.ceiling(stage)) if stage else (0.0, 0.0)
+    if not past:
+        return Side(floor=floor, ceiling=ceiling, planned=None, line=None)
+    flavors = sorted({pool.flavor for pool in stage.pools.values()} if stage else ())
+    prices = {flavor: plan.rate(flavor) for flavor in flavors} or {"m3.medium": rates.su_per_hour("m3.medium")}
+    planned, line = (
+        verdict(
+            forecast(past, now=now, plan=plan, model=model),
+            allocated=past[-1].allocated,
+            rates=prices,
+            reserve_su=plan.reserve_su,
+        )
+        for model in ("planned", "linear")
+    )
+    return Side(floor=floor, ceiling=ceiling, planned=planned, line=line)
+
+
+def _fits(
+    past: Sequence[Segment],
+    plan: Plan,
+    fixed: Sequence[Nodes],
+    before: Mapping[str, Pool],
+    after: Mapping[str, Pool],
+    now: float,
+) -> dict[str, int]:
+    """For each pool that grows, the most nodes that hold with all others as asked for: by halving."""
+    found = {}
+    for name, pool in after.items():
+        old = before.get(name)
+        if old is not None and pool.max <= old.max and pool.min <= old.min:
+            continue
+        low, high = 0, pool.max
+        while low < high:
+            middle = (low + high + 1) // 2
+            tried = {**after, name: pool.model_copy(update={"max": middle, "min": min(pool.min, middle)})}
+            side = _side(past, with_pools(plan, fixed, tried, now, past), now)
+            if side.planned is not None and side.planned.level != "over":
+                low = middle
+            else:
+                high = middle - 1
+        if low:
+            found[name] = low
+    return found
