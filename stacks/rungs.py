@@ -1,0 +1,94 @@
+"""What each rung of the budget ladder does: to the settings, which the program then applies as it does any. Pure."""
+
+from __future__ import annotations
+
+from allocation import rates
+from allocation.ladder import Rung
+from stacks.settings import Settings
+from stacks.settings_cluster import Pool
+from stacks.settings_hub import Culling
+
+IDLE_MINUTES = {Rung.SHORTER_CULLING: 20, Rung.SHUTDOWN: 5}
+KERNEL_IDLE_MINUTES = 10
+MAX_AGE_HOURS = {Rung.SHORTER_CULLING: 6, Rung.SHUTDOWN: 1}
+"""What the settings' own figures are lowered to, from a rung on."""
+
+NOTICE = {
+    Rung.HIGH_CLOSED: "To save this gateway's computing time, {closed} cannot be started for now. Your files are "
+    "safe.",
+    Rung.NO_NEW_SERVERS: "This gateway's computing time is nearly used up: no servers can be started for now. "
+    "Servers that run may be finished with; please save your work. Your files are safe.",
+    Rung.SHUTDOWN: "This gateway's computing time is used up, and it is being shut down in good order. Your files "
+    "are kept.",
+}
+"""What users read above the choices, from a rung on."""
+
+
+def braked(settings: Settings, rung: Rung) -> Settings:
+    """The settings as a rung has them; the higher the rung, the less may be burnt."""
+    if rung == Rung.NORMAL:
+        return settings
+    changed: dict[str, object] = {"culling": _culling(settings.culling, rung)}
+    if rung >= Rung.LOWER_CEILINGS:
+        changed["pools"] = _pools(settings, rung)
+    closed = _closed_pools(settings, rung)
+    if closed:
+        changed["profiles"] = tuple(
+            profile.model_copy(update={"closed": True}) if profile.pool in closed else profile
+            for profile in settings.profiles
+        )
+        changed["hub"] = settings.hub.model_copy(update={"notice": notice(settings, rung)})
+    return settings.model_copy(update=changed)
+
+
+def notice(settings: Settings, rung: Rung) -> str | None:
+    """The sentence for users; None where there is nothing to tell."""
+    if rung < Rung.HIGH_CLOSED:
+        return settings.hub.notice
+    closed = _closed_pools(settings, rung)
+    titles = [profile.title for profile in settings.profiles if profile.pool in closed]
+    return NOTICE[rung].format(closed=" and ".join(titles))
+
+
+def costliest(settings: Settings) -> str | None:
+    """The pool whose nodes cost most; None if there is only one pool, which cannot be closed by itself."""
+    if len(settings.pools) < 2:
+        return None
+    return max(
+        sorted(settings.pools),
+        key=lambda name: rates.su_per_hour(settings.pools[name].flavor, own=settings.budget.rates),
+    )
+
+
+def _closed_pools(settings: Settings, rung: Rung) -> set[str]:
+    if rung >= Rung.NO_NEW_SERVERS:
+        return set(settings.pools)
+    high = costliest(settings) if rung == Rung.HIGH_CLOSED else None
+    return set() if high is None else {high}
+
+
+def _pools(settings: Settings, rung: Rung) -> dict[str, Pool]:
+    """Lower ceilings; a pool that is closed, or all of them in a shutdown, keep what they must have."""
+    high = costliest(settings) if rung >= Rung.HIGH_CLOSED else None
+    return {
+        name: pool.model_copy(
+            update={
+                "max": pool.min
+                if rung == Rung.SHUTDOWN or name == high
+                else pool.min + (pool.max - pool.min) // 2
+            }
+        )
+        for name, pool in settings.pools.items()
+    }
+
+
+def _culling(culling: Culling, rung: Rung) -> Culling:
+    step = Rung.SHUTDOWN if rung == Rung.SHUTDOWN else Rung.SHORTER_CULLING
+    kernel = culling.kernel_idle_minutes
+    return culling.model_copy(
+        update={
+            "idle_minutes": min(culling.idle_minutes, IDLE_MINUTES[step]),
+            "kernel_idle_minutes": min(kernel or KERNEL_IDLE_MINUTES, KERNEL_IDLE_MINUTES),
+            "max_age_hours": min(culling.max_age_hours, MAX_AGE_HOURS[step]),
+        }
+    )
