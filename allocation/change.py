@@ -124,7 +124,9 @@ def _side(past: Sequence[Segment], plan: Plan, now: float) -> Side:
     if not past:
         return Side(floor=floor, ceiling=ceiling, planned=None, line=None)
     flavors = sorted({pool.flavor for pool in stage.pools.values()} if stage else ())
-    prices = {flavor: plan.rate(flavor) for flavor in flavors} or {"m3.medium": rates.su_per_hour("m3.medium")}
+    prices = {flavor: plan.rate(flavor) for flavor in flavors} or {
+        "m3.medium": rates.su_per_hour("m3.medium")
+    }
     planned, line = (
         verdict(
             forecast(past, now=now, plan=plan, model=model),

@@ -83,7 +83,9 @@ def main(
         for replay in progress.track(pool.map(replay_of, range(replays)), total=replays):
             done.append(replay)
     braked = sum(replay.lost - replay.lost_alone for replay in done) / sum(replay.wanted for replay in done)
-    unspent = [(replay.left - replay.reserve) / -replay.left_alone for replay in done if replay.left_alone < 0]
+    unspent = [
+        (replay.left - replay.reserve) / -replay.left_alone for replay in done if replay.left_alone < 0
+    ]
     show(
         [
             Figure(
@@ -110,7 +112,12 @@ def main(
                 value=max(replay.most_entries_a_day for replay in done),
                 target=1,
             ),
-            Figure(name="user-hours lost to braking, of those asked for", unit="%", value=100 * braked, target=100),
+            Figure(
+                name="user-hours lost to braking, of those asked for",
+                unit="%",
+                value=100 * braked,
+                target=100,
+            ),
             Figure(
                 name="left unspent beyond the reserve, of what would have been overdrawn, median",
                 unit="%",
@@ -185,7 +192,9 @@ def run(
         now = START + hour * HOUR
         if budget is not None and hour >= 48:
             if hour % 24 == 0:
-                expected = expected_above_floor(used[: hour + 1], stages, now, stage_of(now, most, Rung.NORMAL))
+                expected = expected_above_floor(
+                    used[: hour + 1], stages, now, stage_of(now, most, Rung.NORMAL)
+                )
             after = step(state, now, used, hour, most, expected, budget).state
             if after.rung != state.rung:
                 stages.append(stage_of(now, most, after.rung))
@@ -248,15 +257,15 @@ def ceiling_of(most: dict[str, int], name: str, rung: Rung) -> int:
 def stage_of(since: float, most: dict[str, int], rung: Rung) -> Stage:
     """The plan on a rung."""
     pools = {
-        name: Pool(flavor="m3.quad" if name == "low" else "m3.medium", min=1, max=ceiling_of(most, name, rung))
+        name: Pool(
+            flavor="m3.quad" if name == "low" else "m3.medium", min=1, max=ceiling_of(most, name, rung)
+        )
         for name in most
     }
     return Stage(since=since, fixed=(Nodes(flavor="m3.quad", count=2),), pools=pools)
 
 
-def expected_above_floor(
-    used: NDArray[np.float64], stages: list[Stage], now: float, normal: Stage
-) -> float:
+def expected_above_floor(used: NDArray[np.float64], stages: list[Stage], now: float, normal: Stage) -> float:
     """SU above the floor to the end if nothing brakes from now on, by the planned model on reports a day late."""
     days = np.arange(0, len(used) - 24, 24)
     ledger = Segment(
@@ -276,7 +285,11 @@ def expected_above_floor(
 
 def most_entries(rungs: list[int]) -> int:
     """How often at most one rung was climbed to within 24 hours."""
-    climbed = [(hour, rung) for hour, (before, rung) in enumerate(zip(rungs, rungs[1:], strict=False)) if rung > before]
+    climbed = [
+        (hour, rung)
+        for hour, (before, rung) in enumerate(zip(rungs, rungs[1:], strict=False))
+        if rung > before
+    ]
     return max(
         (
             sum(1 for later, other in climbed if other == rung and 0 <= later - hour < 24)

@@ -20,6 +20,7 @@ from allocation.errors import AllocationError
 from allocation.history import Segment
 from allocation.plan import Nodes, Plan, Pool
 from stacks.price_table import missing_words, refusal, table
+from stacks.prices import own_rates
 from stacks.settings import Budget, Settings
 
 
@@ -30,7 +31,7 @@ def price_hook(settings: Settings) -> pulumi.ResourceHookBinding | None:
     fixed = fixed_nodes(settings)
 
     def show(args: pulumi.ResourceHookArgs) -> None:
-        judge(settings.budget, fixed, args.old_inputs, args.new_inputs, now=time.time())
+        judge(settings, fixed, args.old_inputs, args.new_inputs, now=time.time())
 
     hook = pulumi.ResourceHook("price-of-pools", show, pulumi.ResourceHookOptions(on_dry_run=True))
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
@@ -47,7 +48,7 @@ def fixed_nodes(settings: Settings) -> tuple[Nodes, ...]:
 
 
 def judge(
-    budget: Budget,
+    settings: Settings,
     fixed: Sequence[Nodes],
     old: Mapping[str, Any] | None,
     new: Mapping[str, Any] | None,
@@ -59,8 +60,9 @@ def judge(
     Raises:
         RuntimeError: if the change is refused. The engine shows the text and stops before any node group.
     """
+    budget = settings.budget
     try:
-        priced, missing = price(budget, fixed, pools_of(old), pools_of(new) or {}, now=now)
+        priced, missing = price(settings, fixed, pools_of(old), pools_of(new) or {}, now=now)
     except AllocationError as error:
         _without(budget, str(error))
         return
@@ -75,7 +77,7 @@ def judge(
 
 
 def price(
-    budget: Budget,
+    settings: Settings,
     fixed: Sequence[Nodes],
     before: Mapping[str, Pool] | None,
     after: Mapping[str, Pool],
@@ -87,20 +89,31 @@ def price(
     Raises:
         AllocationError: if the ledger or the plan cannot be read, or a flavor has no rate.
     """
+    known, segments = known_of(settings, now=now)
+    priced = change(segments, known, fixed=fixed, before=before, after=after, now=now)
+    return priced, missing_words(settings.budget, priced)
+
+
+def known_of(settings: Settings, *, now: float) -> tuple[Plan, tuple[Segment, ...]]:
+    """What is known besides the pools: the plan file's calendar and past, and the ledger's figures.
+
+    Raises:
+        AllocationError: as ``price``.
+    """
+    budget = settings.budget
     known = plan.read_plan(Path(budget.plan)) if budget.plan else Plan()
     known = known.model_copy(
         update={
             "reserve_su": budget.reserve_su,
             "reporting_lag_hours": budget.reporting_lag_hours,
             "resource": budget.resource or known.resource,
+            "rates": {**own_rates(settings), **known.rates},
         }
     )
-    segments: tuple[Segment, ...] = ()
-    if budget.ledger is not None and Path(budget.ledger).exists():
-        book = ledger.read(Path(budget.ledger), now=now)
-        segments = book.segments[report.choose_resource(book, known.resource)]
-    priced = change(segments, known, fixed=fixed, before=before, after=after, now=now)
-    return priced, missing_words(budget, priced)
+    if budget.ledger is None or not Path(budget.ledger).exists():
+        return known, ()
+    book = ledger.read(Path(budget.ledger), now=now)
+    return known, book.segments[report.choose_resource(book, known.resource)]
 
 
 def pools_of(inputs: Mapping[str, Any] | None) -> dict[str, Pool] | None:

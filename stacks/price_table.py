@@ -27,7 +27,10 @@ def table(change: Change) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     text = [
         "  ".join(
-            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+            [
+                line[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+            ]
         )
         for line in lines
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from allocation import rates
 from allocation.ladder import Rung
+from stacks.prices import rate
 from stacks.settings import Settings
 from stacks.settings_cluster import Pool
 from stacks.settings_hub import Culling
@@ -56,7 +56,7 @@ def costliest(settings: Settings) -> str | None:
         return None
     return max(
         sorted(settings.pools),
-        key=lambda name: rates.su_per_hour(settings.pools[name].flavor, own=settings.budget.rates),
+        key=lambda name: rate(settings, settings.pools[name].flavor) or 0.0,
     )
 
 

@@ -28,7 +28,8 @@ class Budget(Section):
         description="advise shows what a change costs, enforce refuses one that overdraws the allocation",
     )
     ledger: Text | None = Field(
-        default=None, description="the file that `python -m allocation record` fills, from the project's folder"
+        default=None,
+        description="the file that `python -m allocation record` fills, from the project's folder",
     )
     plan: Text | None = Field(
         default=None, description="a plan file with the calendar and what ran in the past, as for the report"

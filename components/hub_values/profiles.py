@@ -25,6 +25,7 @@ class Profile:
         per_node: servers that fit on a node.
         max_nodes: most nodes of the pool.
         default: whether it is chosen for users who choose nothing.
+        closed: whether nobody may start it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Profile:
     per_node: int
     max_nodes: int
     default: bool
+    closed: bool
 
 
 def default_profile(profiles: Sequence[Profile]) -> Profile:
