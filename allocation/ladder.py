@@ -1,10 +1,12 @@
-"""The budget ladder: how hard to brake, from how much of what may still be spent the users are about to take. Pure.
+"""The budget ladder: how hard to brake, from how much of what may still be spent the users are about to
+take. Pure.
 
-What the floor burns to the end, and the reserve, are not for spending: they keep the cluster and its data until the
-allocation ends. The rest is. *Pressure* is the use above the floor that is expected to the end if nothing brakes,
-as a part of that rest: above 1 the allocation runs dry. A rung is climbed when the pressure reaches its figure, one
-at a time so that each can show its effect; the last two also when what is left could be gone before braking works,
-and then at once. A rung is left when the pressure has fallen well below what led to it, and not before a day.
+What the floor burns to the end, and the reserve, are not for spending: they keep the cluster and its data
+until the allocation ends. The rest is. *Pressure* is the use above the floor that is expected to the end if
+nothing brakes, as a part of that rest: above 1 the allocation runs dry. A rung is climbed when the pressure
+reaches its figure, one at a time so that each can show its effect; the last two also when what is left could
+be gone before braking works, and then at once. A rung is left when the pressure has fallen well below what
+led to it, and not before a day.
 """
 
 from __future__ import annotations

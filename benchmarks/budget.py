@@ -1,17 +1,19 @@
-"""What the budget ladder does: 200 seeded years of bursty use on allocations that autoscaling alone overdraws.
+"""What the budget ladder does: 200 seeded years of bursty use on allocations that autoscaling alone
+overdraws.
 
     .venv/bin/python -m benchmarks.budget            # about five minutes
     .venv/bin/python -m benchmarks.budget --json
 
-Each replay has a floor, two pools, terms, weekends and workshops of a day or two at several times the usual use,
-and an accounting that reports a day late. It is run twice: without the ladder, and with it. The ladder decides
-every hour from the planned model's forecast of that day.
+Each replay has a floor, two pools, terms, weekends and workshops of a day or two at several times the usual
+use, and an accounting that reports a day late. It is run twice: without the ladder, and with it. The ladder
+decides every hour from the planned model's forecast of that day.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import itertools
 import os
 from typing import Annotated
 
@@ -41,7 +43,8 @@ SEATS = {"low": 2.0, "high": 2.0}
 """SU/h and users of one node."""
 
 IDLE, IDLE_SHORT = 0.6, 0.2
-"""Part of an hour's users whose server still runs in the next hour, by the usual and by the shorter culling."""
+"""Part of an hour's users whose server still runs in the next hour, by the usual and by the shorter
+culling."""
 
 SETTLE_HOURS = 12
 """After this many hours the culler's greatest age has ended every server."""
@@ -186,7 +189,7 @@ def run(
     rungs: list[int] = []
     state = State(rung=Rung.NORMAL, since=START - LEAVE_DWELL)
     stages = [stage_of(START, most, Rung.NORMAL)]
-    running = {name: 0.0 for name in users}
+    running = dict.fromkeys(users, 0.0)
     expected, frozen_for = 0.0, 0
     for hour in range(HOURS):
         now = START + hour * HOUR
@@ -266,7 +269,8 @@ def stage_of(since: float, most: dict[str, int], rung: Rung) -> Stage:
 
 
 def expected_above_floor(used: NDArray[np.float64], stages: list[Stage], now: float, normal: Stage) -> float:
-    """SU above the floor to the end if nothing brakes from now on, by the planned model on reports a day late."""
+    """SU above the floor to the end if nothing brakes from now on, by the planned model on reports a day
+    late."""
     days = np.arange(0, len(used) - 24, 24)
     ledger = Segment(
         resource=RESOURCE,
@@ -285,11 +289,7 @@ def expected_above_floor(used: NDArray[np.float64], stages: list[Stage], now: fl
 
 def most_entries(rungs: list[int]) -> int:
     """How often at most one rung was climbed to within 24 hours."""
-    climbed = [
-        (hour, rung)
-        for hour, (before, rung) in enumerate(zip(rungs, rungs[1:], strict=False))
-        if rung > before
-    ]
+    climbed = [(hour, rung) for hour, (before, rung) in enumerate(itertools.pairwise(rungs)) if rung > before]
     return max(
         (
             sum(1 for later, other in climbed if other == rung and 0 <= later - hour < 24)

@@ -1,8 +1,8 @@
 """The stack hook: what a change of the node pools costs, in every preview and every up.
 
-Pulumi has hooks on resources, none on a stack. The node pools are one component with all pools as its inputs, so a
-hook on it is called once, before any node group is touched, with the old and the new pools. This file is a shell:
-the arithmetic is in ``allocation.change``, the words in ``stacks.price_table``.
+Pulumi has hooks on resources, none on a stack. The node pools are one component with all pools as its
+inputs, so a hook on it is called once, before any node group is touched, with the old and the new pools.
+This file is a shell: the arithmetic is in ``allocation.change``, the words in ``stacks.price_table``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def price_hook(settings: Settings) -> pulumi.ResourceHookBinding | None:
 
 
 def fixed_nodes(settings: Settings) -> tuple[Nodes, ...]:
-    """The nodes that always run: control plane, core node, and what the settings say runs beside the cluster."""
+    """The nodes that always run: control plane, core node, and what the settings say runs beside the
+    cluster."""
     cluster = settings.cluster
     return (
         Nodes(flavor=cluster.master_flavor, count=cluster.masters),
