@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from allocation import history, rates
+from allocation import history
 from allocation.forecast import forecast
 from allocation.history import Segment
 from allocation.plan import Nodes, Plan, Pool, Stage
@@ -96,7 +96,12 @@ def change(
     )
     if not result.over or result.lowers:
         return result
-    return dataclasses.replace(result, fits=_fits(past, plan_before, fixed, before or {}, after, now))
+
+    def holds(pools: Mapping[str, Pool]) -> bool:
+        tried = _side(past, with_pools(plan_before, fixed, pools, now, past), now).planned
+        return tried is not None and tried.level != "over"
+
+    return dataclasses.replace(result, fits=_fits(before or {}, after, holds))
 
 
 def with_pools(
@@ -104,8 +109,8 @@ def with_pools(
 ) -> Plan:
     """The plan with these nodes in force now.
 
-    The first pools of a plan without stages are taken as in force since the first figure: the best that is known
-    of the past. Others begin now.
+    The first pools of a plan without stages are taken as in force since the first figure: the best that is
+    known of the past. Others begin now.
     """
     stage = Stage(since=now, fixed=tuple(fixed), pools=pools)
     current = known.stage_at(now)
@@ -124,9 +129,7 @@ def _side(past: Sequence[Segment], plan: Plan, now: float) -> Side:
     if not past:
         return Side(floor=floor, ceiling=ceiling, planned=None, line=None)
     flavors = sorted({pool.flavor for pool in stage.pools.values()} if stage else ())
-    prices = {flavor: plan.rate(flavor) for flavor in flavors} or {
-        "m3.medium": rates.su_per_hour("m3.medium")
-    }
+    prices = {flavor: plan.rate(flavor) for flavor in flavors or ["m3.medium"]}
     planned, line = (
         verdict(
             forecast(past, now=now, plan=plan, model=model),
@@ -140,12 +143,7 @@ def _side(past: Sequence[Segment], plan: Plan, now: float) -> Side:
 
 
 def _fits(
-    past: Sequence[Segment],
-    plan: Plan,
-    fixed: Sequence[Nodes],
-    before: Mapping[str, Pool],
-    after: Mapping[str, Pool],
-    now: float,
+    before: Mapping[str, Pool], after: Mapping[str, Pool], holds: Callable[[Mapping[str, Pool]], bool]
 ) -> dict[str, int]:
     """For each pool that grows, the most nodes that hold with all others as asked for: by halving."""
     found = {}
@@ -156,9 +154,8 @@ def _fits(
         low, high = 0, pool.max
         while low < high:
             middle = (low + high + 1) // 2
-            tried = {**after, name: pool.model_copy(update={"max": middle, "min": min(pool.min, middle)})}
-            side = _side(past, with_pools(plan, fixed, tried, now, past), now)
-            if side.planned is not None and side.planned.level != "over":
+            smaller = pool.model_copy(update={"max": middle, "min": min(pool.min, middle)})
+            if holds({**after, name: smaller}):
                 low = middle
             else:
                 high = middle - 1

@@ -128,10 +128,14 @@ def _next(before: State, reading: Reading) -> tuple[Rung, str]:
     left = f"{max(reading.spendable, 0):,.0f} SU may still go to users"
     if reading.spendable <= reading.last_drain:
         return Rung.SHUTDOWN, f"{left}, and stopping alone may take {reading.last_drain:,.0f}"
-    rung, stood = before.rung, reading.now - before.since
-    if reading.spendable <= reading.last_servers and rung < Rung.NO_NEW_SERVERS:
+    if reading.spendable <= reading.last_servers and before.rung < Rung.NO_NEW_SERVERS:
         return Rung.NO_NEW_SERVERS, f"{left}, and servers that run may take {reading.last_servers:,.0f}"
-    told = f"{left}, and they are expected to take {reading.expected:,.0f}"
+    return _step(before, reading, f"{left}, and they are expected to take {reading.expected:,.0f}")
+
+
+def _step(before: State, reading: Reading, told: str) -> tuple[Rung, str]:
+    """One rung up, one down, or none."""
+    rung, stood = before.rung, reading.now - before.since
     if rung < Rung.NO_NEW_SERVERS:
         above = Rung(rung + 1)
         if reading.pressure >= CLIMB[above]:

@@ -198,7 +198,7 @@ def run(
                 expected = expected_above_floor(
                     used[: hour + 1], stages, now, stage_of(now, most, Rung.NORMAL)
                 )
-            after = step(state, now, used, hour, most, expected, budget).state
+            after = step(state, hour, used=used, most=most, expected=expected, budget=budget).state
             if after.rung != state.rung:
                 stages.append(stage_of(now, most, after.rung))
             state = after
@@ -223,25 +223,22 @@ def run(
 
 def step(
     state: State,
-    now: float,
-    used: NDArray[np.float64],
     hour: int,
+    *,
+    used: NDArray[np.float64],
     most: dict[str, int],
     expected: float,
     budget: Budget,
 ) -> Decision:
-    """The ladder's decision in an hour, from figures a day old."""
+    """The ladder's decision in an hour."""
     ceiling = sum(RATE[name] * (ceiling_of(most, name, state.rung) - 1) for name in most)
     floor = FIXED + sum(RATE.values())
-    known = used[hour - 24]
-    # Of the last day nothing is known yet: the most it can have been.
-    highest = known + 24 * (floor + sum(RATE[name] * (count - 1) for name, count in most.items()))
-    computed = min(highest, used[hour])
-    left = budget.allocated - budget.reserve - computed - floor * (HOURS - hour)
+    # Reports are a day late, but what ran since can be computed from the servers themselves.
+    left = budget.allocated - budget.reserve - used[hour] - floor * (HOURS - hour)
     return decide(
         state,
         Reading(
-            now=now,
+            now=START + hour * HOUR,
             spendable=float(left),
             expected=expected * (HOURS - hour) / max(1, HOURS - hour + hour % 24),
             ceiling_above_floor=ceiling,
@@ -284,7 +281,8 @@ def expected_above_floor(used: NDArray[np.float64], stages: list[Stage], now: fl
     past = [stage for stage in stages if stage.since < now]
     plan = Plan(reporting_lag_hours=24, stages=(*past, normal.model_copy(update={"since": now})))
     path = planned(history.until([ledger], now), now, plan)
-    return float(path.expected[-1] - path.expected[0]) - plan.floor(normal) * (path.times[-1] - now) / HOUR
+    hours = float(path.times[-1] - now) / HOUR
+    return float(path.expected[-1] - path.expected[0]) - plan.floor(normal) * hours
 
 
 def most_entries(rungs: list[int]) -> int:

@@ -48,7 +48,8 @@ def refusal(change: Change) -> str:
     else:
         cure = "No size of the pools that grow would fit; lower another pool's, or ask for a supplement."
     return (
-        f"The change is refused: gateway:budget.policy is enforce, and {_lower(verdict.sentence if verdict else '')}\n"
+        "The change is refused: gateway:budget.policy is enforce. "
+        f"{verdict.sentence if verdict else ''}\n"
         f"{cure} To go ahead all the same: pulumi config set --path gateway:budget.policy advise"
     )
 
@@ -93,7 +94,3 @@ def _dry(verdict: Verdict | None) -> str:
     if verdict is None:
         return "unknown"
     return "lasts" if verdict.runs_dry_at is None else f"{verdict.runs_dry_at:%Y-%m-%d}"
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]

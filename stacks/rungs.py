@@ -1,4 +1,4 @@
-"""What each rung of the budget ladder does: to the settings, which the program then applies as it does any. Pure."""
+"""What each rung of the budget ladder does to the settings, which the program applies as any. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_AGE_HOURS = {Rung.SHORTER_CULLING: 6, Rung.SHUTDOWN: 1}
 """What the settings' own figures are lowered to, from a rung on."""
 
 NOTICE = {
-    Rung.HIGH_CLOSED: "To save this gateway's computing time, {closed} cannot be started for now. Your files are "
-    "safe.",
-    Rung.NO_NEW_SERVERS: "This gateway's computing time is nearly used up: no servers can be started for now. "
-    "Servers that run may be finished with; please save your work. Your files are safe.",
-    Rung.SHUTDOWN: "This gateway's computing time is used up, and it is being shut down in good order. Your files "
-    "are kept.",
+    Rung.HIGH_CLOSED: "To save this gateway's computing time, {closed} cannot be started for now. "
+    "Your files are safe.",
+    Rung.NO_NEW_SERVERS: "This gateway's computing time is nearly used up: no servers can be started now. "
+    "Those that run stop within hours; please save your work. Your files are safe.",
+    Rung.SHUTDOWN: "This gateway's computing time is used up, and it is being shut down in good order. "
+    "Your files are kept.",
 }
 """What users read above the choices, from a rung on."""
 
