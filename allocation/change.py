@@ -9,6 +9,7 @@ from allocation import history
 from allocation.forecast import forecast
 from allocation.history import Segment
 from allocation.plan import Nodes, Plan, Pool, Stage
+from allocation.planned import planned
 from allocation.times import DAY, HOUR
 from allocation.verdict import Verdict, verdict
 
@@ -37,15 +38,16 @@ class Change:
         after: with the change.
         hours_left: from now to the allocation's end; None without any figure.
         data_age_hours: from the newest figure to now; None without any.
-        fits: for each pool that the change lets grow, the most nodes with which the allocation is expected to
-            last, if any number at all does; empty unless it is expected to run dry.
+        fits: each pool that the change lets grow, with the most nodes with which the allocation is expected
+            to last if all else is as asked for; pools of which not even one node would do are left out. Empty
+            unless the allocation is expected to run dry.
     """
 
     before: Side | None
     after: Side
     hours_left: float | None
     data_age_hours: float | None
-    fits: Mapping[str, int]
+    fits: Mapping[str, Pool]
 
     @property
     def over(self) -> bool:
@@ -54,7 +56,7 @@ class Change:
 
     @property
     def lowers(self) -> bool:
-        """Whether the change can only lower the burn."""
+        """Whether the change raises neither the least nor the most that the nodes can burn."""
         return (
             self.before is not None
             and self.after.floor <= self.before.floor
@@ -75,7 +77,8 @@ def change(
 
     Args:
         segments: one resource's past, in order of time; may be empty.
-        known: what is known besides: calendar, reserve, lag, rates, and the stages of the past.
+        known: what is known besides: calendar, reserve, lag, rates, and the stages of the past. Of nodes that
+            burn another resource than the segments' nothing is counted.
         fixed: nodes that always run.
         before: the pools so far; None where there were none.
         after: the pools from now on.
@@ -86,10 +89,13 @@ def change(
     """
     past = history.until(segments, now)
     plan_before = known if before is None else with_pools(known, fixed, before, now, past)
-    plan_after = with_pools(plan_before, fixed, after, now, past)
+
+    def with_change(pools: Mapping[str, Pool]) -> Plan:
+        return with_pools(plan_before, fixed, pools, now, past)
+
     result = Change(
         before=None if before is None else _side(past, plan_before, now),
-        after=_side(past, plan_after, now),
+        after=_side(past, with_change(after), now),
         hours_left=(past[-1].ends_at - now) / HOUR if past else None,
         data_age_hours=(now - float(past[-1].times[-1])) / HOUR if past else None,
         fits={},
@@ -98,10 +104,22 @@ def change(
         return result
 
     def holds(pools: Mapping[str, Pool]) -> bool:
-        tried = _side(past, with_pools(plan_before, fixed, pools, now, past), now).planned
-        return tried is not None and tried.level != "over"
+        # The same figure as the verdict's, without its interval, which takes most of a forecast's time.
+        plan = with_change(pools).of(past[-1].resource)
+        return float(planned(past, now, plan).expected[-1]) <= past[-1].allocated - plan.reserve_su
 
     return dataclasses.replace(result, fits=_fits(before or {}, after, holds))
+
+
+def only_shrinks(before: Mapping[str, Pool] | None, after: Mapping[str, Pool]) -> bool:
+    """Whether no pool is new, grows, or changes its flavor: a change that costs less whatever nodes cost."""
+    return before is not None and all(
+        name in before
+        and pool.flavor == before[name].flavor
+        and pool.min <= before[name].min
+        and pool.max <= before[name].max
+        for name, pool in after.items()
+    )
 
 
 def with_pools(
@@ -124,41 +142,43 @@ def with_pools(
 
 
 def _side(past: Sequence[Segment], plan: Plan, now: float) -> Side:
-    stage = plan.stage_at(now)
-    floor, ceiling = (plan.floor(stage), plan.ceiling(stage)) if stage else (0.0, 0.0)
+    own = plan.of(past[-1].resource) if past else plan
+    stage = own.stage_at(now)
+    floor, ceiling = (own.floor(stage), own.ceiling(stage)) if stage else (0.0, 0.0)
     if not past:
         return Side(floor=floor, ceiling=ceiling, planned=None, line=None)
     flavors = sorted({pool.flavor for pool in stage.pools.values()} if stage else ())
-    prices = {flavor: plan.rate(flavor) for flavor in flavors or ["m3.medium"]}
-    planned, line = (
+    planned_verdict, line = (
         verdict(
             forecast(past, now=now, plan=plan, model=model),
             allocated=past[-1].allocated,
-            rates=prices,
-            reserve_su=plan.reserve_su,
+            rates={flavor: own.rate(flavor) for flavor in flavors},
+            reserve_su=own.reserve_su,
         )
         for model in ("planned", "linear")
     )
-    return Side(floor=floor, ceiling=ceiling, planned=planned, line=line)
+    return Side(floor=floor, ceiling=ceiling, planned=planned_verdict, line=line)
 
 
 def _fits(
     before: Mapping[str, Pool], after: Mapping[str, Pool], holds: Callable[[Mapping[str, Pool]], bool]
-) -> dict[str, int]:
-    """For each pool that grows, the most nodes that hold with all others as asked for: by halving."""
+) -> dict[str, Pool]:
+    """Each pool that grows, with the most nodes that hold with all others as asked for: by halving."""
     found = {}
     for name, pool in after.items():
-        old = before.get(name)
-        if old is not None and pool.max <= old.max and pool.min <= old.min:
+        if only_shrinks(before, {name: pool}):
             continue
         low, high = 0, pool.max
         while low < high:
             middle = (low + high + 1) // 2
-            smaller = pool.model_copy(update={"max": middle, "min": min(pool.min, middle)})
-            if holds({**after, name: smaller}):
+            if holds({**after, name: _of_at_most(pool, middle)}):
                 low = middle
             else:
                 high = middle - 1
         if low:
-            found[name] = low
+            found[name] = _of_at_most(pool, low)
     return found
+
+
+def _of_at_most(pool: Pool, most: int) -> Pool:
+    return pool.model_copy(update={"max": most, "min": min(pool.min, most)})

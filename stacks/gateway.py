@@ -22,6 +22,7 @@ from components.storage_class import StorageClass, StorageClassArgs
 from operations import core_node, hub_database
 from stacks import charts, flavors
 from stacks.cloud_check import CloudError, CloudFacts, connect, survey
+from stacks.forecast_hook import price_hook
 from stacks.hub_args import hub_args
 from stacks.problems import SettingsError
 from stacks.settings import Settings
@@ -98,7 +99,7 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
                 for name, pool in settings.pools.items()
             },
         ),
-        openstack,
+        pulumi.ResourceOptions.merge(openstack, pulumi.ResourceOptions(hooks=price_hook(settings))),
     )
 
     kubernetes = pulumi_kubernetes.Provider(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from stacks.settings_base import Section, Text
+
+FOLDER = Path(__file__).resolve().parents[1]
+"""The project's folder, from which relative paths count, wherever the program was started."""
 
 RungName = Literal[
     "auto", "normal", "shorter-culling", "lower-ceilings", "high-closed", "no-new-servers", "shutdown"
@@ -29,7 +33,7 @@ class Budget(Section):
     )
     ledger: Text | None = Field(
         default=None,
-        description="the file that `python -m allocation record` fills, from the project's folder",
+        description="the file that `python -m allocation record` fills",
     )
     plan: Text | None = Field(
         default=None, description="a plan file with the calendar and what ran in the past, as for the report"
@@ -51,3 +55,17 @@ class Budget(Section):
     rung: RungName = Field(
         default="auto", description="auto follows the forecast, another name pins that rung of the ladder"
     )
+
+    @property
+    def ledger_path(self) -> Path | None:
+        """Where the ledger is; None if none is named."""
+        return _path(self.ledger)
+
+    @property
+    def plan_path(self) -> Path | None:
+        """Where the plan file is; None if none is named."""
+        return _path(self.plan)
+
+
+def _path(named: str | None) -> Path | None:
+    return None if named is None else FOLDER / Path(named).expanduser()
