@@ -66,8 +66,10 @@ class Reading:
         spendable: SU that may still go to users: granted, less the reserve, less what is used by now at most
             (the hours not yet reported taken at the ceiling), less what the floor takes to the end.
         expected: SU above the floor that users are expected to take to the end if nothing brakes.
-        ceiling_above_floor: SU/h between the floor and the ceiling now in force.
+        ceiling_above_floor: SU/h between the floor and the ceiling in force; in a shutdown, that of the rung
+            below it, which leaving it would bring back.
         settle_hours: hours that servers may go on running once no new one starts.
+        hours_left: to the allocation's end.
     """
 
     now: float
@@ -75,6 +77,7 @@ class Reading:
     expected: float
     ceiling_above_floor: float
     settle_hours: float
+    hours_left: float
 
     @property
     def pressure(self) -> float:
@@ -86,12 +89,12 @@ class Reading:
     @property
     def last_servers(self) -> float:
         """SU that running servers may still take after no new one starts."""
-        return self.ceiling_above_floor * (self.settle_hours + DECISION_HOURS)
+        return self.ceiling_above_floor * min(self.settle_hours + DECISION_HOURS, self.hours_left)
 
     @property
     def last_drain(self) -> float:
         """SU that go while an orderly shutdown takes place."""
-        return self.ceiling_above_floor * (DRAIN_HOURS + DECISION_HOURS)
+        return self.ceiling_above_floor * min(DRAIN_HOURS + DECISION_HOURS, self.hours_left)
 
 
 DRAIN_HOURS = 1.0
@@ -108,18 +111,24 @@ class Decision:
     lifts: str
 
 
-def decide(before: State, reading: Reading, *, pinned: Rung | None = None) -> Decision:
+def pin(before: State, rung: Rung, now: float) -> Decision:
+    """The state on a rung that the settings insist on, whatever the figures say."""
+    state = before if before.rung == rung else State(rung=rung, since=now)
+    return Decision(state=state, why="gateway:budget.rung pins it", lifts="gateway:budget.rung auto")
+
+
+def decide(before: State, reading: Reading, *, stale: str | None = None) -> Decision:
     """The next state of the ladder.
 
     Args:
         before: where it stood.
         reading: the figures of now.
-        pinned: the rung the settings insist on, whatever the figures say.
+        stale: why the figures are not to be relied on, or None. No rung is left on such figures, but with
+            hours not reported taken at the ceiling one may be climbed.
     """
-    if pinned is not None:
-        state = before if before.rung == pinned else State(rung=pinned, since=reading.now)
-        return Decision(state=state, why="the settings pin it", lifts="the setting budget.rung: auto")
     rung, why = _next(before, reading)
+    if stale is not None and rung < before.rung:
+        rung, why = before.rung, f"{why}; no rung is left while {stale}"
     state = before if rung == before.rung else State(rung=rung, since=reading.now)
     return Decision(state=state, why=why, lifts=_lifts(state, reading))
 
@@ -161,8 +170,9 @@ def _lifts(state: State, reading: Reading) -> str:
         return "nothing to lift"
     limit = CLIMB.get(state.rung, CLIMB[Rung.NO_NEW_SERVERS]) * LEAVE
     earliest = utc(state.since + LEAVE_DWELL)
+    now = f"now {reading.pressure:.0%}" if reading.spendable > 0 else "of which nothing is left now"
     words = (
-        f"an expected use below {limit:.0%} of what may be spent (now {reading.pressure:.0%}), "
+        f"an expected use below {limit:.0%} of what may be spent ({now}), "
         f"not before {earliest:%Y-%m-%d %H:%M} UTC"
     )
     if state.rung >= Rung.NO_NEW_SERVERS:

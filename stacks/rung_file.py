@@ -9,37 +9,80 @@ import tempfile
 from pathlib import Path
 
 from allocation.errors import AllocationError
-from allocation.ladder import Rung, State
-from allocation.times import utc
+from allocation.ladder import Decision, Rung, State
+from allocation.times import DAY, utc
+from stacks.rungs import braked
+from stacks.settings import Settings
+
+KEPT = 400 * DAY
+"""How long a rung that was left is remembered: what was burnt on it is no measure of what users want."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Standing:
-    """The ladder's state, and the words of the last decision.
+    """The ladder's past and present, and the words of the last decision.
 
     Attributes:
-        state: the rung and since when.
+        states: each rung and since when, in order of time; the last is in force.
         why, lifts: why it stands there, and what would lift it.
     """
 
-    state: State
+    states: tuple[State, ...]
     why: str
     lifts: str
 
     @property
+    def state(self) -> State:
+        """The rung in force."""
+        return self.states[-1]
+
+    @property
     def sentence(self) -> str:
         """For previews and logs."""
-        since = utc(self.state.since)
-        words = f"Budget ladder: {self.state.rung.title} since {since:%Y-%m-%d %H:%M} UTC, as {self.why}."
-        return words if self.state.rung == Rung.NORMAL else f"{words} It is lifted by {self.lifts}."
+        rung, since = self.state.rung, self.state.since
+        when = f" since {utc(since):%Y-%m-%d %H:%M} UTC" if since else ""
+        words = f"Budget ladder: {rung.title}{when}; {self.why}."
+        return words if rung == Rung.NORMAL else f"{words} It is lifted by {self.lifts}."
+
+    def after(self, decision: Decision) -> Standing:
+        """What a decision makes of it."""
+        states = self.states
+        if decision.state != self.state:
+            oldest = decision.state.since - KEPT
+            # Of the rungs before the oldest moment the last is still needed: it was in force then.
+            gone = sum(1 for state in states[1:] if state.since < oldest)
+            states = (*states[gone:], decision.state)
+        return Standing(states=states, why=decision.why, lifts=decision.lifts)
 
 
-START = Standing(state=State(rung=Rung.NORMAL, since=0.0), why="nothing was decided yet", lifts="nothing")
+START = Standing(
+    states=(State(rung=Rung.NORMAL, since=0.0),), why="nothing was decided yet", lifts="nothing to lift"
+)
 
 
 def beside(ledger: Path) -> Path:
     """The file that goes with a ledger."""
     return ledger.with_name(f"{ledger.stem}.rung.json")
+
+
+def in_force(settings: Settings, folder: Path) -> tuple[Settings, str | None]:
+    """The settings as the rung in force has them, and the sentence that a preview shows, if any.
+
+    Args:
+        settings: as they are written.
+        folder: where the ledger's path begins if it is no absolute one.
+
+    Raises:
+        AllocationError: if the file is damaged: to go on as if nothing braked could spend the reserve.
+    """
+    budget = settings.budget
+    if budget.rung != "auto":
+        rung = by_title(budget.rung)
+        return braked(settings, rung), f"Budget ladder: {rung.title}, pinned by gateway:budget.rung."
+    if budget.ledger is None:
+        return settings, None
+    standing = read(beside(folder / budget.ledger))
+    return braked(settings, standing.state.rung), standing.sentence
 
 
 def read(path: Path) -> Standing:
@@ -50,33 +93,33 @@ def read(path: Path) -> Standing:
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return Standing(
-            state=State(rung=by_title(raw["rung"]), since=float(raw["since"])),
-            why=str(raw["why"]),
-            lifts=str(raw["lifts"]),
-        )
+        states = tuple(State(rung=by_title(one["rung"]), since=float(one["since"])) for one in raw["rungs"])
+        if not states or list(states) != sorted(states, key=lambda state: state.since):
+            raise ValueError("its rungs are not in order")
+        utc(states[-1].since)  # which a time that is none does not survive
+        return Standing(states=states, why=str(raw["why"]), lifts=str(raw["lifts"]))
     except FileNotFoundError:
         return START
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise AllocationError(
-            f"the file {path} of the budget ladder cannot be read ({error}); "
+            f"the file {path} of the budget ladder cannot be read ({type(error).__name__}: {error}); "
             "remove it to begin at the lowest rung, or pin one by gateway:budget.rung"
         ) from None
 
 
 def write(path: Path, standing: Standing) -> None:
-    """Replaces the file, whole or not at all."""
-    text = json.dumps(
-        {
-            "rung": standing.state.rung.title,
-            "since": standing.state.since,
-            "why": standing.why,
-            "lifts": standing.lifts,
-        },
-        indent=1,
-    )
+    """Replaces the file, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    content = {
+        "rungs": [{"rung": state.rung.title, "since": state.since} for state in standing.states],
+        "why": standing.why,
+        "lifts": standing.lifts,
+    }
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(f"{text}\n")
+        file.write(f"{json.dumps(content, indent=1)}\n")
         file.flush()
         os.fsync(file.fileno())
     Path(file.name).replace(path)

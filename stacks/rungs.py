@@ -23,6 +23,11 @@ NOTICE = {
 }
 """What users read above the choices, from a rung on."""
 
+FEWER = (
+    "To save this gateway's computing time, there is room for fewer servers than usual. Your files are safe."
+)
+"""The same where no profile is closed, since all have the same pool."""
+
 
 def braked(settings: Settings, rung: Rung) -> Settings:
     """The settings as a rung has them; the higher the rung, the less may be burnt."""
@@ -30,45 +35,43 @@ def braked(settings: Settings, rung: Rung) -> Settings:
         return settings
     changed: dict[str, object] = {"culling": _culling(settings.culling, rung)}
     if rung >= Rung.LOWER_CEILINGS:
-        changed["pools"] = _pools(settings, rung)
+        changed["pools"] = pools(settings, rung)
     closed = _closed_pools(settings, rung)
     if closed:
         changed["profiles"] = tuple(
             profile.model_copy(update={"closed": True}) if profile.pool in closed else profile
             for profile in settings.profiles
         )
+    if rung >= Rung.HIGH_CLOSED:
         changed["hub"] = settings.hub.model_copy(update={"notice": notice(settings, rung)})
     return settings.model_copy(update=changed)
 
 
 def notice(settings: Settings, rung: Rung) -> str | None:
-    """The sentence for users; None where there is nothing to tell."""
+    """The sentences for users, the operator's own first; None where there is nothing to tell."""
+    own = settings.hub.notice
     if rung < Rung.HIGH_CLOSED:
-        return settings.hub.notice
+        return own
     closed = _closed_pools(settings, rung)
     titles = [profile.title for profile in settings.profiles if profile.pool in closed]
-    return NOTICE[rung].format(closed=" and ".join(titles))
+    told = NOTICE[rung].format(closed=" and ".join(titles)) if titles else FEWER
+    return f"{own} {told}" if own else told
 
 
 def costliest(settings: Settings) -> str | None:
-    """The pool whose nodes cost most; None if there is only one pool, which cannot be closed by itself."""
-    if len(settings.pools) < 2:
+    """The pool with profiles whose nodes cost most; None if all profiles have the same pool, which cannot be
+    closed by itself."""
+    used = {profile.pool for profile in settings.profiles}
+    if len(used) < 2:
         return None
-    return max(
-        sorted(settings.pools),
-        key=lambda name: rate(settings, settings.pools[name].flavor) or 0.0,
-    )
+    return max(sorted(used), key=lambda name: rate(settings, settings.pools[name].flavor) or 0.0)
 
 
-def _closed_pools(settings: Settings, rung: Rung) -> set[str]:
-    if rung >= Rung.NO_NEW_SERVERS:
-        return set(settings.pools)
-    high = costliest(settings) if rung == Rung.HIGH_CLOSED else None
-    return set() if high is None else {high}
-
-
-def _pools(settings: Settings, rung: Rung) -> dict[str, Pool]:
-    """Lower ceilings; a pool that is closed, or all of them in a shutdown, keep what they must have."""
+def pools(settings: Settings, rung: Rung) -> dict[str, Pool]:
+    """The pools as a rung has them: half of what each may grow by, and no growth at all where it is closed,
+    or in a shutdown. None falls below the nodes that it must have."""
+    if rung < Rung.LOWER_CEILINGS:
+        return dict(settings.pools)
     high = costliest(settings) if rung >= Rung.HIGH_CLOSED else None
     return {
         name: pool.model_copy(
@@ -80,6 +83,13 @@ def _pools(settings: Settings, rung: Rung) -> dict[str, Pool]:
         )
         for name, pool in settings.pools.items()
     }
+
+
+def _closed_pools(settings: Settings, rung: Rung) -> set[str]:
+    if rung >= Rung.NO_NEW_SERVERS:
+        return set(settings.pools)
+    high = costliest(settings) if rung == Rung.HIGH_CLOSED else None
+    return set() if high is None else {high}
 
 
 def _culling(culling: Culling, rung: Rung) -> Culling:

@@ -43,8 +43,9 @@ class Profile:
 
 
 def default_profile(profiles: Sequence[Profile]) -> Profile:
-    """The profile marked as default, else the first."""
-    return next((profile for profile in profiles if profile.default), profiles[0])
+    """The profile marked as default, else the first; of those that are open, if any is."""
+    able = [profile for profile in profiles if not profile.closed] or profiles
+    return next((profile for profile in able if profile.default), able[0])
 
 
 def profile_values(profiles: Sequence[Profile]) -> Values:
