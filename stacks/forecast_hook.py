@@ -8,7 +8,7 @@ This file is a shell: the arithmetic is in ``allocation.change``, the words in `
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi

@@ -22,7 +22,7 @@ from components.storage_class import StorageClass, StorageClassArgs
 from operations import core_node, hub_database
 from stacks import charts, flavors
 from stacks.cloud_check import CloudError, CloudFacts, connect, survey
-from stacks.forecast_hook import price_hook
+from stacks.forecast_hook import price_hook, show_without_cloud
 from stacks.hub_args import hub_args
 from stacks.problems import SettingsError
 from stacks.settings import Settings
@@ -47,6 +47,8 @@ def look_up(settings: Settings) -> CloudFacts:
     try:
         return survey(connect(settings.cloud), settings)
     except CloudError as error:
+        # What the pools cost can be told from the ledger alone.
+        show_without_cloud(settings)
         raise pulumi.RunError(str(error)) from None
     except SettingsError as error:
         raise pulumi.RunError(f"The cloud does not have all that the settings name:\n{error}") from None

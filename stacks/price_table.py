@@ -23,7 +23,9 @@ def table(change: Change) -> str:
         for name, before, after in lines
     ]
     verdict = change.after.planned
-    sentence = verdict.sentence if verdict else "Without figures nobody can tell whether the allocation lasts."
+    sentence = (
+        verdict.sentence if verdict else "Without figures it is not known whether the allocation lasts."
+    )
     return "\n".join([*text, sentence])
 
 

@@ -73,7 +73,7 @@ def test_without_figures_it_is_what_the_nodes_burn() -> None:
         "price of the node pools  before  after\n"
         "floor, SU/h                20.0   20.0\n"
         "ceiling, SU/h              40.0   40.0\n"
-        "Without figures nobody can tell whether the allocation lasts."
+        "Without figures it is not known whether the allocation lasts."
     )
 
 
