@@ -4,10 +4,10 @@ import sys
 
 import pulumi
 
-from stacks import gateway, settings_parsing
+from stacks import gateway, rung_in_force, settings_parsing
 
 try:
-    settings = settings_parsing.load()
+    settings = rung_in_force.apply(settings_parsing.load(), pulumi.get_stack())
     facts = gateway.look_up(settings)
 except pulumi.RunError as refusal:
     pulumi.log.error(str(refusal))

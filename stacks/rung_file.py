@@ -11,8 +11,6 @@ from pathlib import Path
 from allocation.errors import AllocationError
 from allocation.ladder import Decision, Rung, State
 from allocation.times import DAY, utc
-from stacks.rungs import braked
-from stacks.settings import Settings
 
 KEPT = 400 * DAY
 """How long a rung that was left is remembered: what was burnt on it is no measure of what users want."""
@@ -63,26 +61,6 @@ START = Standing(
 def beside(ledger: Path) -> Path:
     """The file that goes with a ledger."""
     return ledger.with_name(f"{ledger.stem}.rung.json")
-
-
-def in_force(settings: Settings, folder: Path) -> tuple[Settings, str | None]:
-    """The settings as the rung in force has them, and the sentence that a preview shows, if any.
-
-    Args:
-        settings: as they are written.
-        folder: where the ledger's path begins if it is no absolute one.
-
-    Raises:
-        AllocationError: if the file is damaged: to go on as if nothing braked could spend the reserve.
-    """
-    budget = settings.budget
-    if budget.rung != "auto":
-        rung = by_title(budget.rung)
-        return braked(settings, rung), f"Budget ladder: {rung.title}, pinned by gateway:budget.rung."
-    if budget.ledger is None:
-        return settings, None
-    standing = read(beside(folder / budget.ledger))
-    return braked(settings, standing.state.rung), standing.sentence
 
 
 def read(path: Path) -> Standing:

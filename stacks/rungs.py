@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from allocation.ladder import Rung
 from stacks.prices import rate
 from stacks.settings import Settings
@@ -29,13 +31,27 @@ FEWER = (
 """The same where no profile is closed, since all have the same pool."""
 
 
-def braked(settings: Settings, rung: Rung) -> Settings:
-    """The settings as a rung has them; the higher the rung, the less may be burnt."""
+def braked(settings: Settings, rung: Rung, running: Mapping[str, int] | None = None) -> Settings:
+    """The settings as a rung has them; the higher the rung, the less may be burnt.
+
+    Args:
+        settings: as they are written.
+        rung: which.
+        running: how many nodes the cloud counts in a pool. Magnum refuses a ceiling below that, so it goes
+            no lower for now, and follows as the autoscaler takes empty nodes away.
+    """
     if rung == Rung.NORMAL:
         return settings
     changed: dict[str, object] = {"culling": _culling(settings.culling, rung)}
     if rung >= Rung.LOWER_CEILINGS:
-        changed["pools"] = pools(settings, rung)
+        counts = running or {}
+        changed["pools"] = {
+            # Never above what the settings themselves allow.
+            name: pool.model_copy(
+                update={"max": min(settings.pools[name].max, max(pool.max, counts.get(name, 0)))}
+            )
+            for name, pool in pools(settings, rung).items()
+        }
     closed = _closed_pools(settings, rung)
     if closed:
         changed["profiles"] = tuple(
