@@ -24,10 +24,12 @@ from stacks.brake import Ruling, rule
 from stacks.forecast_hook import fixed_nodes, known_of
 from stacks.problems import SettingsError
 from stacks.settings import Settings
+from stacks.settings_budget import FOLDER
 from stacks.settings_parsing import parse
 from stacks.values_command import CommandError, configuration
 
-PROGRAM = Path(__file__).resolve().parents[1]
+PROJECT = FOLDER
+"""Where the stacks' files are, and pulumi is run."""
 
 BUSY = 75
 """Exit status while another run is under way: sysexits' EX_TEMPFAIL, try again later."""
@@ -97,7 +99,7 @@ def settings_of(stack: str) -> Settings:
     """
     if "/" in stack:
         raise JobError(f"{stack} is no name of a stack; write one such as dev.")
-    return parse(*configuration(PROGRAM / f"Pulumi.{stack}.yaml"))
+    return parse(*configuration(PROJECT / f"Pulumi.{stack}.yaml"))
 
 
 @contextmanager
@@ -121,7 +123,7 @@ def record(settings: Settings, ledger: Path, cloud: str | None) -> str | None:
         command += ["--plan", str(settings.budget.plan_path)]
     try:
         done = subprocess.run(
-            command, cwd=PROGRAM, check=False, capture_output=True, text=True, timeout=RECORD_SECONDS
+            command, cwd=FOLDER, check=False, capture_output=True, text=True, timeout=RECORD_SECONDS
         )
     except subprocess.TimeoutExpired:
         return f"no answer in {RECORD_SECONDS} s"
@@ -184,7 +186,7 @@ def _pulumi(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen(command, cwd=PROGRAM, env=environment, stdout=pipe, stderr=pipe, text=True)
+        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True)
     except FileNotFoundError:
         raise JobError("The program pulumi is not on the PATH; the rung is decided, not applied.") from None
     with process:

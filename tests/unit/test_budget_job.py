@@ -1,0 +1,287 @@
+"""The scheduled run as cron starts it: a real process, a cloud on loopback, a pulumi that takes notes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allocation import ledger, times
+from allocation.ladder import Rung, State
+from stacks import budget_job, rung_file
+from stacks.rung_file import Standing
+from tests.unit.allocation.fake_cloud import FakeCloud, record, running
+from tests.unit.settings_files import GOOD, PROGRAM
+
+CPU = "jetstream2.indiana.xsede.org"
+NOTES = "arguments.jsonl"
+
+PULUMI = f"""#!{sys.executable}
+import json, os, pathlib, sys
+here = pathlib.Path(__file__).parent
+with (here / {NOTES!r}).open("a") as notes:
+    notes.write(json.dumps(sys.argv[1:]) + chr(10))
+answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
+print(answer["says"])
+sys.exit(answer["status"])
+"""
+"""Answers as it is told, and writes down how it was called."""
+
+CHANGE = {"op": "update", "urn": "urn:pulumi:prod::science-gateway::openstack:x:NodeGroup::pools-low"}
+SAME = {"op": "same", "urn": "urn:pulumi:prod::science-gateway::pulumi:pulumi:Stack::science-gateway-prod"}
+
+
+class Scene:
+    """A project's folder with a stack ``prod``, a ledger, a pulumi and a cloud."""
+
+    def __init__(self, folder: Path, cloud: FakeCloud) -> None:
+        self.folder, self.cloud = folder, cloud
+        self.ledger = folder / "usage.csv"
+        self.rung_file = folder / "usage.rung.json"
+        self.answers: dict[str, dict[str, Any]] = {"up": {"says": "updated", "status": 0}}
+        self.previews([SAME, CHANGE])
+        (folder / "bin").mkdir()
+        pulumi = folder / "bin" / "pulumi"
+        pulumi.write_text(PULUMI)
+        pulumi.chmod(0o755)
+        self.today = datetime.now(UTC).date()
+        self.start = self.today - timedelta(days=60)
+        self.end = self.today + timedelta(days=300)
+        self.settings(f"{{ ledger: {self.ledger}, reporting_lag_hours: 24 }}")
+        cloud.says(self.says(used=40_000.0, allocated=500_000.0))
+
+    def settings(self, budget: str) -> None:
+        text = (GOOD / "smallest.yaml").read_text().replace("name: lab", "name: gateway")
+        (self.folder / "Pulumi.prod.yaml").write_text(f"{text}  gateway:budget: {budget}\n")
+
+    def says(self, *, used: float, allocated: float) -> dict[str, Any]:
+        dates = {"start_date": str(self.start), "end_date": str(self.end)}
+        return record(service_units_used=used, service_units_allocated=allocated, **dates)
+
+    def past(self, *, burn: float, allocated: float, newest_days_ago: int = 1) -> None:
+        """A ledger of daily figures at an even burn in SU/h."""
+        begins = times.day_begins(self.start)
+        days = 60 - newest_days_ago
+        rows = [
+            ledger.Row(begins + day * 86400, CPU, burn * 24 * day, allocated, self.start, self.end)
+            for day in range(1, days)
+        ]
+        ledger.append(self.ledger, rows)
+        self.cloud.says(self.says(used=burn * 24 * 59, allocated=allocated))
+
+    def previews(self, steps: list[dict[str, Any]], *, status: int = 0, told: str = "the price") -> None:
+        says = json.dumps({"steps": steps, "diagnostics": [{"message": f"{told}\n", "severity": "info"}]})
+        self.answers["preview"] = {"says": says, "status": status}
+
+    def run(self, *arguments: str, stack: str = "prod") -> subprocess.CompletedProcess[str]:
+        (self.folder / "bin" / "answers.json").write_text(json.dumps(self.answers))
+        code = (
+            "import pathlib, sys; from stacks import budget_job; "
+            f"budget_job.PROJECT = pathlib.Path({str(self.folder)!r}); sys.exit(budget_job.main())"
+        )
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("OS_")}
+        environment |= {
+            "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
+            "OS_CLIENT_CONFIG_FILE": str(self.folder / "clouds.yaml"),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--stack", stack, *arguments],
+            cwd=PROGRAM, env=environment, check=False, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    @property
+    def called(self) -> list[list[str]]:
+        """How pulumi was called so far."""
+        notes = self.folder / "bin" / NOTES
+        return [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The log of decisions."""
+        log = self.folder / "usage.decisions.jsonl"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with running() as cloud:
+        cloud.clouds_yaml(tmp_path)
+        yield Scene(tmp_path, cloud)
+
+
+PREVIEW = ["preview", "--stack", "prod", "--non-interactive", "--json"]
+UP = ["up", "--stack", "prod", "--non-interactive", "--yes", "--skip-preview"]
+
+
+def test_without_yes_it_records_decides_and_shows(scene: Scene) -> None:
+    scene.past(burn=24, allocated=500_000)
+    rows = len(scene.ledger.read_text().splitlines())
+    done = scene.run()
+    assert done.returncode == 0, done.stderr
+    assert len(scene.ledger.read_text().splitlines()) == rows + 1
+    assert "Budget ladder: normal; " in done.stdout
+    assert "the price" in done.stdout
+    assert "update pools-low" in done.stdout
+    assert "Nothing was changed; --yes does it." in done.stdout
+    assert scene.called == [PREVIEW]
+    (line,) = scene.lines
+    assert (line["stack"], line["rung_before"], line["rung"]) == ("prod", "normal", "normal")
+    assert "may still go to users" in line["why"]
+    assert rung_file.read(scene.rung_file).state.rung == Rung.NORMAL
+
+
+def test_yes_applies_what_changes(scene: Scene) -> None:
+    assert scene.run("--yes").returncode == 0
+    assert scene.called == [PREVIEW, UP]
+
+
+def test_yes_does_nothing_where_nothing_changes(scene: Scene) -> None:
+    scene.previews([SAME])
+    done = scene.run("--yes")
+    assert done.returncode == 0
+    assert "Nothing is to be changed." in done.stdout
+    assert scene.called == [PREVIEW]
+
+
+def test_an_allocation_that_runs_dry_climbs_a_rung_once_in_six_hours(scene: Scene) -> None:
+    scene.past(burn=45, allocated=330_000)
+    for _ in range(2):
+        assert scene.run("--yes").returncode == 0
+    assert [(line["rung_before"], line["rung"]) for line in scene.lines] == [
+        ("normal", "shorter-culling"),
+        ("shorter-culling", "shorter-culling"),
+    ]
+    assert "the next rung waits" in scene.lines[1]["why"]
+    assert "Budget ladder: shorter-culling since" in scene.run().stdout
+
+
+def test_json_is_all_of_standard_output(scene: Scene) -> None:
+    done = scene.run("--json")
+    told = json.loads(done.stdout)
+    assert (told["rung"], told["changes"], told["applied"]) == ("normal", 1, False)
+    assert "Budget ladder" in done.stderr
+
+
+def test_a_failed_recording_is_told_and_leaves_no_rung(scene: Scene) -> None:
+    scene.past(burn=24, allocated=900_000)
+    now = time.time()
+    states = (State(rung=Rung.NORMAL, since=0.0), State(rung=Rung.HIGH_CLOSED, since=now - 3 * 86400))
+    rung_file.write(scene.rung_file, Standing(states=states, why="", lifts=""))
+    (scene.folder / "clouds.yaml").write_text("clouds: {}\n")
+    done = scene.run()
+    assert done.returncode == 0
+    assert "Recording failed, and the run goes on with old figures" in done.stderr
+    assert scene.lines[-1]["rung"] == "high-closed"
+    assert "no rung is left while this run could not fetch figures" in scene.lines[-1]["why"]
+    scene.cloud.clouds_yaml(scene.folder)
+    assert scene.run().returncode == 0
+    assert scene.lines[-1]["rung"] == "lower-ceilings"
+
+
+def test_one_run_at_a_time(scene: Scene) -> None:
+    with (scene.folder / "usage.budget.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = scene.run("--yes")
+    assert done.returncode == budget_job.BUSY == 75
+    assert "Another run on" in done.stderr
+    assert scene.called == []
+    assert scene.lines == []
+    assert not scene.ledger.exists()
+
+
+def test_a_refused_preview_ends_the_run_before_anything_changes(scene: Scene) -> None:
+    scene.previews([], status=255, told="error: The change is refused")
+    done = scene.run("--yes")
+    assert done.returncode == 1
+    assert "The change is refused" in done.stdout
+    assert "pulumi preview failed, and nothing was changed" in done.stderr
+    assert scene.called == [PREVIEW]
+
+
+def test_a_failed_up_is_told_with_its_last_words(scene: Scene) -> None:
+    scene.answers["up"] = {"says": "error: Magnum answers 409", "status": 255}
+    done = scene.run("--yes")
+    assert done.returncode == 1
+    assert "Magnum answers 409" in done.stderr
+
+
+def _no_ledger(scene: Scene) -> None:
+    scene.settings("{ policy: advise }")
+
+
+def _wrong_setting(scene: Scene) -> None:
+    scene.settings("{ policy: never }")
+
+
+def _no_stack(scene: Scene) -> None:
+    (scene.folder / "Pulumi.prod.yaml").unlink()
+
+
+def _no_pulumi(scene: Scene) -> None:
+    (scene.folder / "bin" / "pulumi").unlink()
+
+
+def _damaged_rung(scene: Scene) -> None:
+    scene.rung_file.write_text("{")
+
+
+def _no_ledger_at_all(scene: Scene) -> None:
+    scene.ledger.write_text("this,is,something,else\n")
+
+
+def _nonsense(scene: Scene) -> None:
+    scene.answers["preview"] = {"says": "error: no such stack", "status": 255}
+
+
+def _no_folder(scene: Scene) -> None:
+    scene.settings(f"{{ ledger: {scene.folder}/none/usage.csv }}")
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (_no_ledger, "gateway:budget.ledger names no file"),
+        (_wrong_setting, "gateway:budget.policy"),
+        (_no_stack, "Pulumi.prod.yaml is not in"),
+        (_no_pulumi, "The program pulumi is not on the PATH"),
+        (_damaged_rung, "remove it to begin at the lowest rung"),
+        (_no_ledger_at_all, "is not a ledger"),
+        (_nonsense, "no such stack"),
+        (_no_folder, "The machine refuses"),
+    ],
+    ids=lambda value: getattr(value, "__name__", "").strip("_"),
+)
+def test_failures_are_told_in_words(scene: Scene, harm: Callable[[Scene], None], words: str) -> None:
+    harm(scene)
+    done = scene.run("--yes")
+    assert done.returncode == 1, done.stdout
+    assert words in done.stderr
+
+
+def test_the_stack_is_always_named() -> None:
+    command = [sys.executable, "-m", "stacks.budget_job"]
+    done = subprocess.run(command, cwd=PROGRAM, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--stack" in done.stderr
+    told = subprocess.run([*command, "--help"], cwd=PROGRAM, check=True, capture_output=True, text=True)
+    assert "examples:" in told.stdout
+
+
+def test_a_stack_has_no_path(scene: Scene) -> None:
+    assert "is no name of a stack" in scene.run(stack="../prod").stderr
+
+
+def test_the_log_says_when(scene: Scene) -> None:
+    scene.run()
+    assert date.fromisoformat(str(scene.lines[0]["at"])[:10]) - scene.today <= timedelta(days=1)
