@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pulumi
 import pytest
+import requests
 
 from allocation.errors import AllocationError
 from allocation.ladder import Decision, Rung, State
@@ -130,3 +132,46 @@ def test_a_name_that_is_none_is_told_with_those_that_are() -> None:
     assert by_title("high-closed") == Rung.HIGH_CLOSED
     with pytest.raises(ValueError, match="there are normal, shorter-culling"):
         by_title("high")
+
+
+class _Magnum:
+    """Stands for the cloud's Magnum, and tells what it was asked."""
+
+    def __init__(self, status: int, body: object) -> None:
+        self.answer = requests.Response()
+        self.answer.status_code = status
+        self.answer._content = json.dumps(body).encode()
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+    @property
+    def container_infrastructure_management(self) -> _Magnum:
+        return self
+
+    def get(self, path: str, *, headers: dict[str, str], raise_exc: bool) -> requests.Response:
+        assert not raise_exc
+        self.asked.append((path, headers))
+        return self.answer
+
+
+GROUPS = {"nodegroups": [{"name": "default-worker", "node_count": 1}, {"name": "low", "node_count": 3}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "counts"),
+    [
+        (200, GROUPS, {"default-worker": 1, "low": 3}),
+        (404, {"errors": []}, {}),
+        (500, None, {}),
+        (200, {"nodegroups": [{"name": "low"}]}, {}),
+        (200, ["something else"], {}),
+    ],
+)
+def test_nodes_are_counted_as_magnum_counts_them(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: object, counts: dict[str, int]
+) -> None:
+    magnum = _Magnum(status, body)
+    monkeypatch.setattr(rung_in_force, "connect", lambda _: magnum)
+    assert rung_in_force.running_nodes(with_budget(), "dev") == counts
+    ((path, headers),) = magnum.asked
+    assert path == "/clusters/science-dev/nodegroups"
+    assert headers == {"OpenStack-API-Version": "container-infra 1.9"}
