@@ -151,7 +151,12 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
             keep=settings.backup.keep,
             size_gib=settings.backup.size_gib,
             storage_class=STORAGE_CLASS,
-            releases=[source.chart, source.version or ""],
+            # A shutdown, too, makes a copy first.
+            releases=[
+                source.chart,
+                source.version or "",
+                *(["shutdown"] if settings.budget.rung == "shutdown" else []),
+            ],
             protect=settings.production,
         ),
         inside,

@@ -32,7 +32,7 @@ FEWER = (
 
 
 def braked(settings: Settings, rung: Rung, running: Mapping[str, int] | None = None) -> Settings:
-    """The settings as a rung has them; the higher the rung, the less may be burnt.
+    """The settings as a rung has them, which they then name; the higher the rung, the less may be burnt.
 
     Args:
         settings: as they are written.
@@ -42,7 +42,10 @@ def braked(settings: Settings, rung: Rung, running: Mapping[str, int] | None = N
     """
     if rung == Rung.NORMAL:
         return settings
-    changed: dict[str, object] = {"culling": _culling(settings.culling, rung)}
+    changed: dict[str, object] = {
+        "culling": _culling(settings.culling, rung),
+        "budget": settings.budget.model_copy(update={"rung": rung.title}),
+    }
     if rung >= Rung.LOWER_CEILINGS:
         counts = running or {}
         changed["pools"] = {
