@@ -170,7 +170,7 @@ def _lifts(state: State, reading: Reading) -> str:
         return "nothing to lift"
     limit = CLIMB.get(state.rung, CLIMB[Rung.NO_NEW_SERVERS]) * LEAVE
     earliest = utc(state.since + LEAVE_DWELL)
-    now = f"now {reading.pressure:.0%}" if reading.spendable > 0 else "of which nothing is left now"
+    now = f"now {reading.pressure:.0%}" if reading.pressure < 1000 else "of which next to nothing is left now"
     words = (
         f"an expected use below {limit:.0%} of what may be spent ({now}), "
         f"not before {earliest:%Y-%m-%d %H:%M} UTC"
