@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 settings, ledger, options.stack, failed=failed and "this run could not fetch figures"
             )
             say(sentence)
-            changes = preview(options.stack, say)
+            changes = preview(options.stack, say, said=sentence)
             applied = bool(changes) and options.yes
             if applied:
                 up(options.stack, say)
@@ -151,16 +151,18 @@ def decide(settings: Settings, ledger: Path, stack: str, *, failed: str | None) 
     return ruling, after.sentence
 
 
-def preview(stack: str, say: Any) -> int:
-    """Shows Pulumi's preview; returns how many resources would change.
+def preview(stack: str, say: Callable[[str], None], *, said: str) -> int:
+    """Shows Pulumi's preview, without what was said already; returns how many resources would change.
 
     Raises:
         JobError: if it fails, as it does when the settings refuse an over-budget change.
     """
     done = _pulumi(["preview", "--stack", stack, "--non-interactive", "--json"])
     told = _digest(done.stdout)
-    for one in told.get("diagnostics") or []:
-        say(str(one.get("message", "")).rstrip())
+    messages = [str(one.get("message", "")).rstrip() for one in told.get("diagnostics") or []]
+    for message in messages:
+        if message != said:
+            say(message)
     steps = [step for step in told.get("steps") or [] if step.get("op") not in ("same", "read", "refresh")]
     for step in steps:
         say(f"  {step.get('op')} {str(step.get('urn', '')).rpartition('::')[2]}")
@@ -169,7 +171,7 @@ def preview(stack: str, say: Any) -> int:
     return len(steps)
 
 
-def up(stack: str, say: Any) -> None:
+def up(stack: str, say: Callable[[str], None]) -> None:
     """Applies what the preview showed.
 
     Raises:
@@ -183,7 +185,9 @@ def up(stack: str, say: Any) -> None:
 
 def _pulumi(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     command = ["pulumi", *arguments]
-    environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    # Pulumi runs the program by the python found first on PATH: this one, which cron does not put there.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True)

@@ -26,10 +26,11 @@ CPU = "jetstream2.indiana.xsede.org"
 NOTES = "arguments.jsonl"
 
 PULUMI = f"""#!{sys.executable}
-import json, os, pathlib, sys
+import json, pathlib, shutil, sys
 here = pathlib.Path(__file__).parent
 with (here / {NOTES!r}).open("a") as notes:
     notes.write(json.dumps(sys.argv[1:]) + chr(10))
+(here / "python").write_text(shutil.which("python") or "none")
 answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
 print(answer["says"])
 sys.exit(answer["status"])
@@ -139,6 +140,21 @@ def test_without_yes_it_records_decides_and_shows(scene: Scene) -> None:
     assert (line["stack"], line["rung_before"], line["rung"]) == ("prod", "normal", "normal")
     assert "may still go to users" in line["why"]
     assert rung_file.read(scene.rung_file).state.rung == Rung.NORMAL
+
+
+def test_pulumi_runs_the_program_by_this_python_though_cron_has_another(scene: Scene) -> None:
+    scene.run()
+    found = Path((scene.folder / "bin" / "python").read_text())
+    assert found == Path(sys.executable).with_name("python")
+
+
+def test_the_rung_is_said_once(scene: Scene) -> None:
+    """The preview of a pinned rung says the same each time, and so may be known beforehand."""
+    scene.settings(f"{{ ledger: {scene.ledger}, rung: normal }}")
+    scene.previews([SAME], told="Budget ladder: normal; gateway:budget.rung pins it.")
+    assert scene.run().stdout.count("Budget ladder") == 1
+    scene.previews([SAME], told="Budget ladder: something else.")
+    assert scene.run().stdout.count("Budget ladder") == 2
 
 
 def test_yes_applies_what_changes(scene: Scene) -> None:
