@@ -2,8 +2,8 @@
 
     burn above the floor = level × usual(kind of day, weekday) × growth
 
-``usual`` is a Poisson regression with logarithmic link (quasi-likelihood, since only the mean
-matters) with a long memory, held to mild prior expectations where the history has not seen a kind of
+``usual`` is a Poisson regression with logarithmic link (statsmodels GLM; quasi-likelihood, since only the
+mean matters) with a long memory, held to mild prior expectations where the history has not seen a kind of
 day yet. ``level`` is the ratio of recent days to it, with a short memory. ``growth`` is a trend of that
 ratio (weighted least squares), shrunk by its own uncertainty and fading out.
 """
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import regression
 from allocation.day_kinds import BREAK, CLASS, KINDS, ORDINARY, Kinds, another_period, kinds, weekday
 from allocation.plan import Plan
 
@@ -142,15 +142,24 @@ def _pattern(
     day: NDArray[np.int64], above: NDArray[np.float64], past: Kinds, weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The regression's coefficients. Prior expectations take part as days of their own, of little weight."""
+    import statsmodels.api as sm
+    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
+
     class_day = float((weight * above).sum() / (weight * EXPECTED_OF_KIND[past.kind]).sum())
     prior_kind = np.concatenate([np.arange(len(KINDS)), np.full(7, CLASS)])
     prior_weekday = np.concatenate([np.ones(len(KINDS), dtype=np.int64), np.arange(7)])
     prior_weight = np.repeat([KIND_PRIOR_DAYS, WEEKDAY_PRIOR_DAYS], [len(KINDS), 7])
-    return regression.poisson(
-        np.vstack([_rows(weekday(day), past.kind), _rows(prior_weekday, prior_kind)]),
+    model = sm.GLM(
         np.concatenate([above, class_day * EXPECTED_OF_KIND[prior_kind]]),
-        np.concatenate([weight, prior_weight]),
+        np.vstack([_rows(weekday(day), past.kind), _rows(prior_weekday, prior_kind)]),
+        family=sm.families.Poisson(),
+        freq_weights=np.concatenate([weight, prior_weight]),
     )
+    with warnings.catch_warnings():
+        # A gateway that burns the same every day is fitted perfectly, which is no trouble here.
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        fit = model.fit(maxiter=50, tol=1e-6)
+    return np.asarray(fit.params, dtype=np.float64)
 
 
 def _usual(pattern: NDArray[np.float64], day: NDArray[np.int64], known: Kinds) -> NDArray[np.float64]:
@@ -169,7 +178,10 @@ def _growth(
     """What the trend multiplies the days ahead by."""
     if age[0] - age[-1] < TREND_NEEDS_DAYS:
         return np.ones(len(ahead))
-    slope, error = regression.slope(-age, ratio, weight * _halving(age, TREND_HALF_LIFE))
+    import statsmodels.api as sm
+
+    fit = sm.WLS(ratio, sm.add_constant(-age), weights=weight * _halving(age, TREND_HALF_LIFE)).fit()
+    slope, error = float(fit.params[1]), float(fit.bse[1])
     if not slope:
         return np.ones(len(ahead))
     # Twice its standard error halves it: most slopes of this size are chance.
