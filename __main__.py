@@ -4,10 +4,11 @@ import sys
 
 import pulumi
 
-from stacks import gateway, rung_in_force, settings_parsing
+from stacks import forecast_hook, gateway, rung_in_force, settings_parsing
 
 try:
     settings = rung_in_force.apply(settings_parsing.load(), pulumi.get_stack())
+    forecast_hook.load_early(settings)
     facts = gateway.look_up(settings)
 except pulumi.RunError as refusal:
     pulumi.log.error(str(refusal))

@@ -7,6 +7,8 @@ This file is a shell: the arithmetic is in ``allocation.change``, the words in `
 
 from __future__ import annotations
 
+import importlib
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +35,12 @@ def price_hook(settings: Settings) -> pulumi.ResourceHookBinding | None:
 
     hook = pulumi.ResourceHook("price-of-pools", show, pulumi.ResourceHookOptions(on_dry_run=True))
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
+
+
+def load_early(settings: Settings) -> None:
+    """Has what a forecast needs loaded meanwhile: that takes a second, in which the cloud is asked."""
+    if settings.budget.policy != "off" and settings.budget.ledger is not None:
+        threading.Thread(target=importlib.import_module, args=("statsmodels.api",), daemon=True).start()
 
 
 def judge(
