@@ -65,19 +65,19 @@ def replay_of(seed: int) -> Replay:
     alone, lost_alone, _ = run(users, most, None)
     floor = (FIXED + sum(RATE.values())) * HOURS
     elastic = alone[-1] - floor
-    reserve = 0.02 * alone[-1]
+    reserve = 0.02 * float(alone[-1])
     allocated = floor + reserve + float(random.uniform(0.4, 0.9)) * elastic
     braked, lost, rungs = run(users, most, Budget(allocated=allocated, reserve=reserve))
     return Replay(
         left_alone=float(allocated - alone[-1]),
         left=float(allocated - braked[-1]),
         reserve=reserve,
-        elastic=allocated - floor - reserve,
+        elastic=float(allocated - floor - reserve),
         most_entries_a_day=most_entries(rungs),
         highest=int(max(rungs)),
         wanted=float(sum(hours.sum() for hours in users.values())),
-        lost_alone=lost_alone,
-        lost=lost,
+        lost_alone=float(lost_alone),
+        lost=float(lost),
     )
 
 
