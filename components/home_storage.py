@@ -119,7 +119,7 @@ class HomeStorage(pulumi.ComponentResource):
                 storage_class_name="",
                 mount_options=MOUNT_OPTIONS,
                 # By address: nodes mount it, and they do not know the cluster's names.
-                nfs=core.v1.NFSVolumeSourceArgs(server=service.spec["cluster_ip"], path="/"),
+                nfs=core.v1.NFSVolumeSourceArgs(server=service.spec.cluster_ip, path="/"),
             ),
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["spec.capacity"]),
         )

@@ -131,7 +131,7 @@ class SharedDrive(pulumi.ComponentResource):
             ),
             opts=within,
         )
-        self.source = {"nfs": {"server": service.spec["cluster_ip"], "path": "/"}}
+        self.source = {"nfs": {"server": service.spec.cluster_ip, "path": "/"}}
         self.volume_id = volume.id
         self.register_outputs({"source": self.source, "volume_id": self.volume_id})
 

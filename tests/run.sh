@@ -34,7 +34,7 @@ tail -n +1 -f --pid="$up" "$logs/up"
 if wait "$up"; then
     # Half of the tests have an API server or a hub of their own, the others share the cloud and mostly wait for
     # Magnum's provider, which looks every 20 s. Those that kill the lab come last, alone.
-    of_the_cloud=(accounting certificates clusters dns gateway magnum_race openstack placement refusals shared_drive)
+    of_the_cloud=(accounting certificates clusters dns gateway magnum_race openstack placement shared_drive)
     of_the_cloud=("${of_the_cloud[@]/#/tests/lab/test_}")
     of_the_cloud=("${of_the_cloud[@]/%/.py}")
     repairs=tests/lab/test_lab.py

@@ -239,6 +239,14 @@ def test_no_secret_shows_anywhere(
     assert (paths.STATE / "kubeconfig").stat().st_mode & 0o077 == 0
 
 
+def test_another_image_changes_the_hub_alone(stack: Stack) -> None:
+    settings = dev_settings()
+    settings["config"]["gateway:hub"]["image"]["tag"] = "20260101"
+    stack.write(settings)
+    assert stack.planned() == [("update", "kubernetes:helm.sh/v3:Release", "hub-release")]
+    stack.write(dev_settings())
+
+
 def test_pool_maximum_changes_one_resource_in_place(stack: Stack, cloud: Connection) -> None:
     before = node_groups(cloud)["low"]
     settings = dev_settings()
