@@ -29,9 +29,9 @@ def test_no_module_loads_it_by_itself() -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-@pytest.mark.parametrize(("model", "loads"), [("least-squares", "True"), ("planned", "False")])
-def test_only_the_least_squares_line_loads_statsmodels(model: str, loads: str) -> None:
-    """The test above can fail: this is what it looks for. A preview shows prices by the planned model."""
+@pytest.mark.parametrize(("model", "loads"), [("planned", "True"), ("linear", "False")])
+def test_a_model_loads_statsmodels_when_it_needs_it(model: str, loads: str) -> None:
+    """The test above can fail: this is what it looks for."""
     program = (
         "import sys; from tests.unit.allocation.histories import burning, last;"
         "from allocation.forecast import forecast; from allocation.plan import Plan;"
