@@ -12,7 +12,7 @@ from pulumi_kubernetes import core, helm
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.hub_values.placement import CORE_GROUP, CORE_TAINT, on_group
+from components.hub_values.placement import on_core_node
 
 NAME = "cert-manager"
 """The release and its namespace."""
@@ -141,7 +141,7 @@ def issuer_spec(issuer: str, server: str, args: CertificatesArgs) -> dict[str, A
         # Reached through the ingress only.
         "serviceType": "ClusterIP",
         # Pods that answer a challenge run for minutes: a user pool's node should not be made for them.
-        "podTemplate": {"spec": _on_core_node()},
+        "podTemplate": {"spec": on_core_node()},
     }
     return {
         "acme": {
@@ -170,17 +170,13 @@ def cert_manager_values(host: str, ingress_inside: pulumi.Input[str]) -> dict[st
         "crds": {"enabled": True},
         "global": {"leaderElection": {"namespace": NAME}},
         "hostAliases": [{"ip": ingress_inside, "hostnames": [host]}],
-        **_on_core_node(),
+        **on_core_node(),
         **_requests("50m", "128Mi"),
         **budget,
-        "webhook": {**_on_core_node(), **_requests("20m", "64Mi"), **budget},
-        "cainjector": {**_on_core_node(), **_requests("20m", "128Mi"), **budget},
-        "startupapicheck": {**_on_core_node(), **_requests("10m", "64Mi")},
+        "webhook": {**on_core_node(), **_requests("20m", "64Mi"), **budget},
+        "cainjector": {**on_core_node(), **_requests("20m", "128Mi"), **budget},
+        "startupapicheck": {**on_core_node(), **_requests("10m", "64Mi")},
     }
-
-
-def _on_core_node() -> dict[str, Any]:
-    return {"nodeSelector": on_group(CORE_GROUP), "tolerations": [{"operator": "Equal", **CORE_TAINT}]}
 
 
 def _requests(cpu: str, memory: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_openstack import blockstorage
 
 from components.hub_values import Values
-from components.hub_values.placement import CORE_GROUP, CORE_TAINT, on_group
+from components.hub_values.placement import on_core_node
 
 RELEASE = "home-nfs"
 NAMESPACE = "home-nfs"
@@ -151,6 +151,5 @@ def home_nfs_values(*, volume_id: pulumi.Input[str], quota_gib: int) -> Values:
             },
         },
         "autoResizer": {"enabled": True},
-        "nodeSelector": on_group(CORE_GROUP),
-        "tolerations": [{"operator": "Equal", **CORE_TAINT}],
+        **on_core_node(),
     }

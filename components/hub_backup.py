@@ -11,7 +11,7 @@ from pulumi_command import local
 from pulumi_kubernetes import batch, core
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.hub_values.placement import CORE_GROUP, CORE_TAINT, on_group
+from components.hub_values.placement import CORE_GROUP, CORE_TOLERATION, on_group
 
 CRON_JOB = "hub-backup"
 DATABASE_CLAIM = "hub-db-dir"
@@ -143,14 +143,7 @@ def _pod(
         automount_service_account_token=False,
         enable_service_links=False,
         node_selector=on_group(CORE_GROUP),
-        tolerations=[
-            core.v1.TolerationArgs(
-                operator="Equal",
-                key=CORE_TAINT["key"],
-                value=CORE_TAINT["value"],
-                effect=CORE_TAINT["effect"],
-            )
-        ],
+        tolerations=[core.v1.TolerationArgs(**CORE_TOLERATION)],
         security_context=core.v1.PodSecurityContextArgs(
             run_as_non_root=True,
             run_as_user=HUB_USER,

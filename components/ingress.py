@@ -11,7 +11,7 @@ from pulumi_kubernetes import core, helm, networking
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.hub_values.placement import CORE_GROUP, CORE_TAINT, on_group
+from components.hub_values.placement import on_core_node
 
 NAME = "traefik"
 """The release, its namespace and its class of ingresses."""
@@ -159,8 +159,7 @@ def traefik_values(address: pulumi.Input[str]) -> dict[str, Any]:
     """
     return {
         "deployment": {"podLabels": POD_LABEL},
-        "nodeSelector": on_group(CORE_GROUP),
-        "tolerations": [{"operator": "Equal", **CORE_TAINT}],
+        **on_core_node(),
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
         "podDisruptionBudget": {"enabled": True, "maxUnavailable": 1},
         "ingressClass": {"enabled": True, "isDefaultClass": False, "name": NAME},

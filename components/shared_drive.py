@@ -12,7 +12,7 @@ from pulumi_kubernetes import apps, core
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from pulumi_openstack import blockstorage
 
-from components.hub_values.placement import CORE_GROUP, CORE_TAINT, on_group
+from components.hub_values.placement import CORE_GROUP, CORE_TOLERATION, on_group
 
 IMAGE = "ghcr.io/2i2c-org/nfs-ganesha:1.2.0"
 """NFS Ganesha, a server in user space, as built and kept for the chart jupyterhub-home-nfs."""
@@ -225,14 +225,7 @@ def _pod(claim: core.v1.PersistentVolumeClaim, config: core.v1.ConfigMap) -> cor
         automount_service_account_token=False,
         enable_service_links=False,
         node_selector=on_group(CORE_GROUP),
-        tolerations=[
-            core.v1.TolerationArgs(
-                operator="Equal",
-                key=CORE_TAINT["key"],
-                value=CORE_TAINT["value"],
-                effect=CORE_TAINT["effect"],
-            )
-        ],
+        tolerations=[core.v1.TolerationArgs(**CORE_TOLERATION)],
         # If it is evicted, all users' programs that read from the drive stand still.
         priority_class_name="system-cluster-critical",
         init_containers=[

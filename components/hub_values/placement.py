@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from components.hub_values import Values
 
 NODE_GROUP_LABEL = "capi.stackhpc.com/node-group"
@@ -13,12 +15,33 @@ CORE_GROUP = "default-worker"
 CORE_TAINT = {"key": "hub.jupyter.org/dedicated", "value": "core", "effect": "NoSchedule"}
 """Keeps users' pods from the core node."""
 
-_TOLERATION = {"operator": "Equal", **CORE_TAINT}
+
+class Toleration(TypedDict):
+    """A toleration in Kubernetes' own words."""
+
+    operator: str
+    key: str
+    value: str
+    effect: str
+
+
+CORE_TOLERATION: Toleration = {
+    "operator": "Equal",
+    "key": CORE_TAINT["key"],
+    "value": CORE_TAINT["value"],
+    "effect": CORE_TAINT["effect"],
+}
+"""What a pod needs to run there all the same."""
 
 
 def on_group(group: str) -> dict[str, str]:
     """The node selector for one node group."""
     return {NODE_GROUP_LABEL: group}
+
+
+def on_core_node() -> Values:
+    """Selector and toleration as most charts take them: the core node, and no other."""
+    return {"nodeSelector": on_group(CORE_GROUP), "tolerations": [CORE_TOLERATION]}
 
 
 def placement_values() -> Values:
@@ -43,7 +66,7 @@ def placement_values() -> Values:
             "traefik": core,
         },
         "scheduling": {
-            "corePods": {**ignored, "tolerations": [_TOLERATION]},
+            "corePods": {**ignored, "tolerations": [CORE_TOLERATION]},
             "userPods": ignored,
             "userScheduler": {
                 # Packs users onto the fullest node, so that others empty and the autoscaler removes them.
