@@ -106,12 +106,15 @@ def stack(
 
 def test_the_preview_of_a_new_gateway_shows_its_price_once(stack: Stack, folder: Path) -> None:
     stack.write(settings(ledger=str(written(folder / "small.csv", SMALL)), policy="enforce"))
-    status, said = diagnostics(stack)
-    assert status == 0, said
-    [table] = tables(said)
+    # In words: Pulumi 3.250 itself panics where `preview --json` tells of a gateway that does not stand yet.
+    result = stack.pulumi("preview")
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = [line.strip() for line in result.stdout.partition("Diagnostics:")[2].splitlines()]
+    [begins] = [number for number, line in enumerate(lines) if line.startswith("price of the node pools")]
+    table = "\n".join(lines[begins:])
     assert row(table, "floor, SU/h") == ["–", "20.0"]
     assert row(table, "ceiling, SU/h") == ["–", "40.0"]
-    assert table.splitlines()[-1].startswith("Lasts to ")
+    assert any(line.startswith("Lasts to ") for line in lines)
 
 
 def test_without_credentials_the_price_is_shown_all_the_same(stack: Stack, tmp_path: Path) -> None:
