@@ -1,8 +1,8 @@
 """What the price of the pools adds to a preview: ``.venv/bin/python -m benchmarks.budget_hook``.
 
-In a fresh interpreter each time, as Pulumi starts one: the program's own imports first; then, as in a preview,
-statsmodels is loaded while the cloud is asked, played here by waiting; then what the hook takes: a year's
-hourly ledger read, a raise of three pools priced, and what would fit found.
+In a fresh interpreter each time, as Pulumi starts one: the program's own imports first; then, as in a
+preview, statsmodels is loaded while the cloud is asked, played here by waiting; then what the hook takes: a
+year's hourly ledger read, a raise of three pools priced, and what would fit found.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from lab import paths
 
 RUNS = 5
 MEANWHILE_S = 2.0
-"""For surveying the cloud, and for the engine's look at network and cluster: an assumption. A whole preview that
-changes nothing takes 3.5 s in the lab, where the cloud is as near as can be."""
+"""For surveying the cloud, and for the engine's look at network and cluster: an assumption. A whole preview
+that changes nothing takes 3.5 s in the lab, where the cloud is as near as can be."""
 
 PROGRAM = """
 import sys, time

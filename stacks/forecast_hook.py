@@ -7,6 +7,7 @@ This file is a shell: the arithmetic is in ``allocation.change``, the words in `
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 import time
@@ -40,7 +41,13 @@ def price_hook(settings: Settings) -> pulumi.ResourceHookBinding | None:
 def load_early(settings: Settings) -> None:
     """Has what a forecast needs loaded meanwhile: that takes a second, in which the cloud is asked."""
     if settings.budget.policy != "off" and settings.budget.ledger is not None:
-        threading.Thread(target=importlib.import_module, args=("statsmodels.api",), daemon=True).start()
+        threading.Thread(target=_load_statsmodels, daemon=True).start()
+
+
+def _load_statsmodels() -> None:
+    # Where it cannot be loaded, the forecast says so in its own words.
+    with contextlib.suppress(Exception):
+        importlib.import_module("statsmodels.api")
 
 
 def judge(

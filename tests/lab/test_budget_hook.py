@@ -6,6 +6,7 @@ The tests of this file run in order on one stack; each leaves it as the next one
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from allocation import ledger
 from allocation.ledger import Row
 from allocation.rates import CPU
 from allocation.times import DAY, HOUR, day_begins, day_ends
+from lab import processes
+from tests.lab import startup_code
 from tests.lab.stack import Settings, Stack, dev_settings
 from tests.lab.test_gateway import node_groups
 
@@ -28,6 +31,25 @@ BURN = 24.0
 
 SMALL, LARGE = 24.4, 100.0
 """SU/h to the end that the allocation is good for: just enough for the pools as they are; ample."""
+
+REFUSED = "The change is refused, as gateway:budget.policy is enforce."
+
+AT_THE_TABLE = """
+import os, pulumi
+say = pulumi.log.info
+def info(text, *rest, **more):
+    if text.startswith("price of the node pools"):
+        {harm}
+    say(text, *rest, **more)
+pulumi.log.info = info
+"""
+"""Harms the callback at its last step."""
+
+HARMS = {
+    "raises": ('raise OSError(28, "No space left on device")', "No space left on device"),
+    "dies": ("os.kill(os.getpid(), 9)", 'before hook "price-of-pools" failed'),
+}
+"""Code, and what the engine then says."""
 
 
 def written(path: Path, good_for: float) -> Path:
@@ -79,6 +101,13 @@ def row(table: str, name: str) -> list[str]:
     """A row's cells."""
     [line] = [line for line in table.splitlines() if line.startswith(name)]
     return line.removeprefix(name).split()
+
+
+def is_whole(stack: Stack) -> None:
+    """The state can be read, nothing is half done, and there is nothing to do."""
+    assert not json.loads(stack.state())["deployment"].get("pending_operations")
+    result = stack.pulumi("preview", "--expect-no-changes")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def magnum(cloud: Connection) -> dict[str, Any]:
@@ -155,42 +184,67 @@ def test_enforce_refuses_it_before_any_node_group_is_touched(
         result = stack.pulumi(*command)
         text = result.stdout + result.stderr
         assert result.returncode != 0, text
-        assert "The change is refused, as gateway:budget.policy is enforce." in text
+        assert REFUSED in text
         assert "What would fit: low with min 1 and max " in text
         assert "Traceback" not in text
     assert magnum(cloud) == before
-
-    # The state is whole: with the settings of before, there is nothing to do.
     stack.write(settings(ledger=str(folder / "small.csv"), policy="enforce"))
-    result = stack.pulumi("preview", "--expect-no-changes")
-    assert result.returncode == 0, result.stdout + result.stderr
+    is_whole(stack)
 
 
-def test_another_flavor_is_priced_and_a_removed_pool_never_refused(stack: Stack, folder: Path) -> None:
+def test_a_dearer_flavor_is_refused_too(stack: Stack, cloud: Connection, folder: Path) -> None:
+    """It is a replacement of the node group, and an update of the component that the hook is bound to."""
     larger = settings(ledger=str(folder / "small.csv"), policy="enforce")
     larger["config"]["gateway:pools"]["high"]["flavor"] = "m3.large"
     stack.write(larger)
     status, said = diagnostics(stack)
     assert status != 0
     assert row(tables(said)[0], "floor, SU/h") == ["20.0", "28.0"]
+    assert any(REFUSED in text for _, text in said)
 
-    fewer = settings(ledger=str(written(folder / "overdrawn.csv", -1)), policy="enforce")
-    del fewer["config"]["gateway:pools"]["high"]
-    del fewer["config"]["gateway:profiles"][1]
-    stack.write(fewer)
-    status, said = diagnostics(stack)
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_callback_that_breaks_leaves_groups_and_state_whole(
+    stack: Stack, cloud: Connection, folder: Path, tmp_path: Path, harm: str
+) -> None:
+    before = magnum(cloud)
+    stack.write(raised(ledger=str(folder / "small.csv")))
+    code, words = HARMS[harm]
+    broken = startup_code.installed(tmp_path / "site", AT_THE_TABLE.format(harm=code))
+    result = stack.pulumi("up", "--yes", "--skip-preview", environment=broken)
+    text = result.stdout + result.stderr
+    assert result.returncode != 0, text
+    assert words in text
+    assert "Traceback" not in text
+    assert magnum(cloud) == before
+    stack.write(settings(ledger=str(folder / "small.csv")))
+    is_whole(stack)
+
+
+def test_a_forecast_that_fails_is_a_warning(stack: Stack, folder: Path, tmp_path: Path) -> None:
+    stack.write(raised(ledger=str(folder / "small.csv"), policy="enforce"))
+    without_statsmodels = startup_code.installed(
+        tmp_path / "site", "import sys\nsys.modules['statsmodels'] = None\n"
+    )
+    result = stack.pulumi("preview", environment=without_statsmodels)
+    text = result.stdout + result.stderr
+    assert result.returncode == 0, text
+    assert "missing or not to be relied on: it failed by ModuleNotFoundError" in text
+    assert "Traceback" not in text
+
+
+def test_an_accounting_service_that_hangs_holds_nothing_up(stack: Stack, folder: Path) -> None:
+    """The hook reads the ledger alone: who records figures meets the hanging service."""
+    stack.write(raised(ledger=str(folder / "small.csv")))
+    service = processes.find("accounting")
+    assert service is not None
+    service.send_signal(signal.SIGSTOP)
+    try:
+        status, said = diagnostics(stack)
+    finally:
+        service.send_signal(signal.SIGCONT)
     assert status == 0, said
-    assert row(tables(said)[0], "floor, SU/h") == ["20.0", "12.0"]
-
-
-def test_a_damaged_ledger_is_a_warning(stack: Stack, folder: Path) -> None:
-    damaged = folder / "damaged.csv"
-    damaged.write_bytes(b"\x00\xff no ledger\n" * 20)
-    stack.write(raised(ledger=str(damaged), policy="enforce"))
-    status, said = diagnostics(stack)
-    assert status == 0, said
-    [warning] = [text for severity, text in said if severity == "warning" and "damaged.csv" in text]
-    assert "is not a ledger" in warning
+    assert len(tables(said)) == 1
 
 
 def test_a_larger_allocation_lets_the_same_raise_through(
@@ -201,10 +255,37 @@ def test_a_larger_allocation_lets_the_same_raise_through(
     assert node_groups(cloud, CLUSTER)["low"]["max_node_count"] == 60
 
 
-def test_lowering_is_never_refused(stack: Stack, cloud: Connection, folder: Path) -> None:
-    stack.write(settings(ledger=str(folder / "overdrawn.csv"), policy="enforce"))
-    assert "All SU are used up" in stack.up()
-    assert node_groups(cloud, CLUSTER)["low"]["max_node_count"] == 4
+def test_lowering_by_a_ceiling_and_a_flavor_is_never_refused(
+    stack: Stack, cloud: Connection, folder: Path
+) -> None:
+    before = node_groups(cloud, CLUSTER)
+    smaller = settings(ledger=str(written(folder / "overdrawn.csv", -1)), policy="enforce")
+    smaller["config"]["gateway:pools"]["high"]["flavor"] = "m3.quad"
+    stack.write(smaller)
+    said = stack.up().partition("Diagnostics:")[2]
+    assert "All SU are used up" in said
+    assert said.count("price of the node pools") == 1, "for two groups the hook is called once"
+    after = node_groups(cloud, CLUSTER)
+    assert after["low"]["max_node_count"] == 4
+    assert after["low"]["uuid"] == before["low"]["uuid"]
+    assert after["high"]["flavor_id"] == "m3.quad"
+    assert after["high"]["uuid"] != before["high"]["uuid"]
+
+
+def test_a_pool_is_removed_though_the_ledger_is_damaged(
+    stack: Stack, cloud: Connection, folder: Path
+) -> None:
+    """No hook is called by the deletion of a group; the component's update says what it saves, or why not."""
+    damaged = folder / "damaged.csv"
+    damaged.write_bytes(b"\x00\xff no ledger\n" * 20)
+    fewer = settings(ledger=str(damaged), policy="enforce", require_data=True)
+    del fewer["config"]["gateway:pools"]["high"]
+    del fewer["config"]["gateway:profiles"][1]
+    stack.write(fewer)
+    text = stack.up()
+    assert "damaged.csv is not a ledger" in text
+    assert set(node_groups(cloud, CLUSTER)) == {"default-master", "default-worker", "low"}
+    is_whole(stack)
 
 
 def test_destroy_needs_no_hook(stack: Stack, cloud: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,20 @@ def test_a_bug_is_a_warning(said: Said, ledger: str, monkeypatch: pytest.MonkeyP
     # Inputs of a form that nobody thought of are a bug as well.
     forecast_hook.judge(with_budget(ledger=ledger), {"pools": {"low": 7}}, OLD, now=NOW)
     assert said[-1][0] == "warn"
+
+
+def test_what_cannot_be_loaded_early_is_left_to_the_forecast_to_tell(
+    ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "statsmodels", None)
+    monkeypatch.setitem(sys.modules, "statsmodels.api", None)
+    unhandled: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", unhandled.append)
+    before = set(threading.enumerate())
+    forecast_hook.load_early(with_budget(ledger=ledger))
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert unhandled == []
 
 
 def test_an_unpriced_flavor_is_a_warning(said: Said, ledger: str) -> None:
