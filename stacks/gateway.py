@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_command
@@ -54,13 +55,14 @@ def look_up(settings: Settings) -> CloudFacts:
         raise pulumi.RunError(f"The cloud does not have all that the settings name:\n{error}") from None
 
 
-def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
+def build(settings: Settings, facts: CloudFacts, stack: str, spared: Mapping[str, int] | None = None) -> None:
     """Declares the gateway and its outputs.
 
     Args:
         settings: the stack's settings.
         facts: the cloud's ids for what they name.
         stack: the stack's name; together with the gateway's name it makes all names in the cloud.
+        spared: nodes of each pool that its ceiling leaves standing, if it is lower.
     """
     prefix = f"{settings.name}-{stack}"
     cloud = pulumi_openstack.Provider("cloud", cloud=settings.cloud.name, region=settings.cloud.region)
@@ -97,7 +99,9 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
         NodePoolsArgs(
             cluster=magnum.cluster,
             pools={
-                name: NodePool(flavor=pool.flavor, min=pool.min, max=pool.max)
+                name: NodePool(
+                    flavor=pool.flavor, min=pool.min, max=max(pool.max, (spared or {}).get(name, 0))
+                )
                 for name, pool in settings.pools.items()
             },
         ),

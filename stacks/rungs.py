@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from allocation.ladder import Rung
 from stacks.prices import rate
 from stacks.settings import Settings
@@ -31,15 +29,8 @@ FEWER = (
 """The same where no profile is closed, since all have the same pool."""
 
 
-def braked(settings: Settings, rung: Rung, running: Mapping[str, int] | None = None) -> Settings:
-    """The settings as a rung has them, which they then name; the higher the rung, the less may be burnt.
-
-    Args:
-        settings: as they are written.
-        rung: which.
-        running: how many nodes the cloud counts in a pool. Magnum refuses a ceiling below that, so it goes
-            no lower for now, and follows as the autoscaler takes empty nodes away.
-    """
+def braked(settings: Settings, rung: Rung) -> Settings:
+    """The settings as a rung has them, which they then name; the higher the rung, the less may be burnt."""
     if rung == Rung.NORMAL:
         return settings
     changed: dict[str, object] = {
@@ -47,22 +38,17 @@ def braked(settings: Settings, rung: Rung, running: Mapping[str, int] | None = N
         "budget": settings.budget.model_copy(update={"rung": rung.title}),
     }
     if rung >= Rung.LOWER_CEILINGS:
-        counts = running or {}
-        changed["pools"] = {
-            # Never above what the settings themselves allow.
-            name: pool.model_copy(
-                update={"max": min(settings.pools[name].max, max(pool.max, counts.get(name, 0)))}
-            )
-            for name, pool in pools(settings, rung).items()
-        }
+        changed["pools"] = pools(settings, rung)
     closed = _closed_pools(settings, rung)
     if closed:
         changed["profiles"] = tuple(
             profile.model_copy(update={"closed": True}) if profile.pool in closed else profile
             for profile in settings.profiles
         )
-    if rung >= Rung.HIGH_CLOSED:
-        changed["hub"] = settings.hub.model_copy(update={"notice": notice(settings, rung)})
+    if rung >= Rung.LOWER_CEILINGS:
+        # A node kept warm burns as much as one in use.
+        hub = {"notice": notice(settings, rung), "placeholders_per_pool": 0}
+        changed["hub"] = settings.hub.model_copy(update=hub)
     return settings.model_copy(update=changed)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pulumi
 import pytest
-import requests
 
 from allocation.errors import AllocationError
 from allocation.ladder import Decision, Rung, State
@@ -35,8 +33,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What previews would show."""
     lines: list[str] = []
     monkeypatch.setattr(pulumi.log, "info", lines.append)
-    # There is no cloud here, and no node.
-    monkeypatch.setattr(rung_in_force, "running_nodes", lambda *_: {"low": 3})
     return lines
 
 
@@ -74,7 +70,7 @@ def test_a_damaged_file_stops_the_program_and_says_the_cure(
     with pytest.raises(AllocationError, match=r"usage\.rung\.json.*remove it.*gateway:budget\.rung"):
         read(path)
     with pytest.raises(pulumi.RunError, match="cannot be read"):
-        rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")), "dev")
+        rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")))
 
 
 def test_the_file_is_beside_the_ledger() -> None:
@@ -83,21 +79,21 @@ def test_the_file_is_beside_the_ledger() -> None:
 
 def test_without_a_ledger_nothing_is_said(told: list[str]) -> None:
     plain = with_budget()
-    assert rung_in_force.apply(plain, "dev") == plain
+    assert rung_in_force.apply(plain) == plain
     assert told == []
 
 
 def test_the_rung_in_force_is_applied_and_told(tmp_path: Path, told: list[str]) -> None:
     write(tmp_path / "usage.rung.json", standing())
-    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")), "dev")
+    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")))
     assert [profile.closed for profile in found.profiles] == [False, True]
-    assert {name: pool.max for name, pool in found.pools.items()} == {"low": 3, "high": 1}
+    assert {name: pool.max for name, pool in found.pools.items()} == {"low": 2, "high": 1}
     assert told == ["Budget ladder: high-closed since 2027-01-15 08:00 UTC; so it is. It is lifted by rain."]
 
 
 def test_a_ledger_without_a_decision_is_told_as_such(tmp_path: Path, told: list[str]) -> None:
     plain = with_budget(ledger=str(tmp_path / "usage.csv"))
-    assert rung_in_force.apply(plain, "dev") == plain
+    assert rung_in_force.apply(plain) == plain
     assert told == ["Budget ladder: normal; nothing was decided yet."]
 
 
@@ -106,15 +102,9 @@ def test_a_pinned_rung_overrides_the_file_even_a_damaged_one(
     tmp_path: Path, told: list[str], rung: Rung
 ) -> None:
     (tmp_path / "usage.rung.json").write_text("{")
-    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv"), rung=rung.title), "dev")
+    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv"), rung=rung.title))
     assert (found.hub.notice is not None) == (rung >= Rung.HIGH_CLOSED)
     assert told == [f"Budget ladder: {rung.title}, pinned by gateway:budget.rung."]
-
-
-def test_a_cloud_that_cannot_be_asked_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "/nonexistent")
-    monkeypatch.delenv("OS_AUTH_URL", raising=False)
-    assert rung_in_force.running_nodes(with_budget(), "dev") == {}
 
 
 def test_rungs_of_more_than_a_year_ago_are_forgotten_but_for_the_one_in_force_then() -> None:
@@ -132,46 +122,3 @@ def test_a_name_that_is_none_is_told_with_those_that_are() -> None:
     assert by_title("high-closed") == Rung.HIGH_CLOSED
     with pytest.raises(ValueError, match="there are normal, shorter-culling"):
         by_title("high")
-
-
-class _Magnum:
-    """Stands for the cloud's Magnum, and tells what it was asked."""
-
-    def __init__(self, status: int, body: object) -> None:
-        self.answer = requests.Response()
-        self.answer.status_code = status
-        self.answer._content = json.dumps(body).encode()
-        self.asked: list[tuple[str, dict[str, str]]] = []
-
-    @property
-    def container_infrastructure_management(self) -> _Magnum:
-        return self
-
-    def get(self, path: str, *, headers: dict[str, str], raise_exc: bool) -> requests.Response:
-        assert not raise_exc
-        self.asked.append((path, headers))
-        return self.answer
-
-
-GROUPS = {"nodegroups": [{"name": "default-worker", "node_count": 1}, {"name": "low", "node_count": 3}]}
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "counts"),
-    [
-        (200, GROUPS, {"default-worker": 1, "low": 3}),
-        (404, {"errors": []}, {}),
-        (500, None, {}),
-        (200, {"nodegroups": [{"name": "low"}]}, {}),
-        (200, ["something else"], {}),
-    ],
-)
-def test_nodes_are_counted_as_magnum_counts_them(
-    monkeypatch: pytest.MonkeyPatch, status: int, body: object, counts: dict[str, int]
-) -> None:
-    magnum = _Magnum(status, body)
-    monkeypatch.setattr(rung_in_force, "connect", lambda _: magnum)
-    assert rung_in_force.running_nodes(with_budget(), "dev") == counts
-    ((path, headers),) = magnum.asked
-    assert path == "/clusters/science-dev/nodegroups"
-    assert headers == {"OpenStack-API-Version": "container-infra 1.9"}

@@ -99,10 +99,9 @@ def test_every_rung_of_any_settings_gives_values_that_a_hub_can_work_with(path: 
         min_size=2,
     ),
     st.sampled_from(Rung),
-    st.dictionaries(st.sampled_from(["low", "high", "default-worker"]), st.integers(0, 120)),
 )
-def test_a_ceiling_is_never_below_what_must_run_or_runs_nor_above_the_settings(
-    sizes: dict[str, tuple[int, int]], rung: Rung, running: dict[str, int]
+def test_a_ceiling_is_never_below_what_must_run_nor_above_the_settings(
+    sizes: dict[str, tuple[int, int]], rung: Rung
 ) -> None:
     plain = settings()
     own = {
@@ -110,18 +109,19 @@ def test_a_ceiling_is_never_below_what_must_run_or_runs_nor_above_the_settings(
         for name, (least, more) in sizes.items()
     }
     plain = plain.model_copy(update={"pools": own})
-    found = braked(plain, rung, running)
-    higher = braked(plain, Rung(min(rung + 1, Rung.SHUTDOWN)), running)
+    found = braked(plain, rung)
+    higher = braked(plain, Rung(min(rung + 1, Rung.SHUTDOWN)))
     for name, pool in found.pools.items():
         assert own[name].min == pool.min <= pool.max <= own[name].max
-        assert pool.max >= min(running.get(name, 0), own[name].max)
         assert higher.pools[name].max <= pool.max
 
 
-def test_a_ceiling_waits_for_the_nodes_that_run() -> None:
-    """Magnum refuses a max below the count of nodes; the autoscaler takes them away as they become empty."""
-    assert ceilings(braked(settings(), Rung.LOWER_CEILINGS, {"low": 3})) == {"low": 3, "high": 1}
-    assert ceilings(braked(settings(), Rung.LOWER_CEILINGS, {"low": 1})) == {"low": 2, "high": 1}
+def test_no_node_is_kept_warm_from_lower_ceilings_on() -> None:
+    """Each would burn as one in use, above the floor, though nobody may start a server."""
+    plain = settings()
+    plain = plain.model_copy(update={"hub": plain.hub.model_copy(update={"placeholders_per_pool": 2})})
+    warm = [braked(plain, rung).placeholders_per_pool for rung in Rung]
+    assert warm == [2, 2, 0, 0, 0, 0]
 
 
 def test_the_pool_that_costs_most_is_the_first_to_close() -> None:
