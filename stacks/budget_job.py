@@ -8,21 +8,20 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from allocation.errors import AllocationError
 from stacks import rung_file
 from stacks.brake import Ruling, rule
 from stacks.forecast_hook import fixed_nodes, known_of
 from stacks.problems import SettingsError
+from stacks.pulumi_runs import JobError, preview, up
 from stacks.settings import Settings
 from stacks.settings_budget import FOLDER
 from stacks.settings_parsing import parse
@@ -34,24 +33,24 @@ PROJECT = FOLDER
 BUSY = 75
 """Exit status while another run is under way: sysexits' EX_TEMPFAIL, try again later."""
 
+STOPPED = 130
+"""Exit status after Ctrl+C or a request to end: as of a shell's command that was interrupted."""
+
 RECORD_SECONDS = 300
-PULUMI_SECONDS = 3 * 3600
-"""After so long a program is stopped. Magnum may take two hours."""
+"""After so long the recording is given up."""
 
 EXAMPLES = """examples:
   python -m stacks.budget_job --stack prod          what would be done: the rung, and Pulumi's preview
   python -m stacks.budget_job --stack prod --yes    do it
-exit status: 0 done or nothing to do, 1 a failure told in words, 75 another run is under way
+exit status: 0 done or nothing to do, 1 a failure told in words, 75 another run is under way, 130 stopped
 """
-
-
-class JobError(Exception):
-    """The run cannot go on; the text is one sentence or two."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit status."""
     options = _parser().parse_args(arguments)
+    # Who ends the run by SIGTERM, such as a machine that goes down, has it end as by Ctrl+C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     say = _to_stderr if options.json else print
     try:
         settings = settings_of(options.stack)
@@ -72,10 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 settings, ledger, options.stack, failed=failed and "this run could not fetch figures"
             )
             say(sentence)
-            changes = preview(options.stack, say, said=sentence)
+            changes = preview(PROJECT, options.stack, say, said=sentence)
             applied = bool(changes) and options.yes
             if applied:
-                up(options.stack, say)
+                up(PROJECT, options.stack, say)
             elif changes:
                 say("Nothing was changed; --yes does it.")
             else:
@@ -86,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"The machine refuses: {error}.", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped; the next run goes on from here.", file=sys.stderr)
+        return STOPPED
     if options.json:
         print(json.dumps({**ruling.as_json(), "changes": changes, "applied": applied}, indent=1))
     return 0
@@ -145,82 +147,11 @@ def decide(settings: Settings, ledger: Path, stack: str, *, failed: str | None) 
     standing = rung_file.read(kept)
     ruling = rule(settings, segments, known, fixed_nodes(settings), standing, now=now, failed=failed)
     after = standing.after(ruling.decision)
-    rung_file.write(kept, after)
+    # The line first: a run that is cut short in between decides again, and no rung is without its reason.
     with ledger.with_name(f"{ledger.stem}.decisions.jsonl").open("a", encoding="utf-8") as log:
         log.write(f"{json.dumps({'stack': stack, **ruling.as_json()})}\n")
+    rung_file.write(kept, after)
     return ruling, after.sentence
-
-
-def preview(stack: str, say: Callable[[str], None], *, said: str) -> int:
-    """Shows Pulumi's preview, without what was said already; returns how many resources would change.
-
-    Raises:
-        JobError: if it fails, as it does when the settings refuse an over-budget change.
-    """
-    done = _pulumi(["preview", "--stack", stack, "--non-interactive", "--json"])
-    told = _digest(done.stdout)
-    messages = [str(one.get("message", "")).rstrip() for one in told.get("diagnostics") or []]
-    for message in messages:
-        if message != said:
-            say(message)
-    steps = [step for step in told.get("steps") or [] if step.get("op") not in ("same", "read", "refresh")]
-    for step in steps:
-        say(f"  {step.get('op')} {str(step.get('urn', '')).rpartition('::')[2]}")
-    if done.returncode != 0:
-        raise JobError(f"pulumi preview failed, and nothing was changed. {_last_words(done, told)}")
-    return len(steps)
-
-
-def up(stack: str, say: Callable[[str], None]) -> None:
-    """Applies what the preview showed.
-
-    Raises:
-        JobError: if it fails.
-    """
-    done = _pulumi(["up", "--stack", stack, "--non-interactive", "--yes", "--skip-preview"])
-    if done.returncode != 0:
-        raise JobError(f"pulumi up failed; the next run tries again. {_last_words(done, {})}")
-    say(done.stdout.rstrip())
-
-
-def _pulumi(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    command = ["pulumi", *arguments]
-    # Pulumi runs the program by the python found first on PATH: this one, which cron does not put there.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    environment = {**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
-    pipe = subprocess.PIPE
-    try:
-        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True)
-    except FileNotFoundError:
-        raise JobError("The program pulumi is not on the PATH; the rung is decided, not applied.") from None
-    with process:
-        try:
-            output, errors = process.communicate(timeout=PULUMI_SECONDS)
-        except subprocess.TimeoutExpired:
-            # As by Ctrl+C: Pulumi ends what it has begun, and writes its state.
-            process.send_signal(signal.SIGINT)
-            raise JobError(
-                f"pulumi {arguments[0]} did not end in {PULUMI_SECONDS // 3600} h and was told to stop; "
-                f"look with `pulumi stack --stack {arguments[2]}`."
-            ) from None
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
-
-
-def _digest(text: str) -> dict[str, Any]:
-    """The preview as JSON; empty if it is none, as after some failures."""
-    try:
-        told = json.loads(text)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _last_words(done: subprocess.CompletedProcess[str], told: dict[str, Any]) -> str:
-    """What a failed program said last, where nothing of it was shown yet."""
-    if told.get("diagnostics"):
-        return "It says why above."
-    lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
-    return "It said:\n" + "\n".join(line for line in lines[-20:] if line.strip())
 
 
 def _to_stderr(text: str) -> None:

@@ -4,125 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from allocation import ledger, times
 from allocation.ladder import Rung, State
 from stacks import budget_job, rung_file
 from stacks.rung_file import Standing
-from tests.unit.allocation.fake_cloud import FakeCloud, record, running
-from tests.unit.settings_files import GOOD, PROGRAM
+from tests.unit.budget_scene import PREVIEW, SAME, UP, Scene, scene
+from tests.unit.settings_files import PROGRAM
 
-CPU = "jetstream2.indiana.xsede.org"
-NOTES = "arguments.jsonl"
-
-PULUMI = f"""#!{sys.executable}
-import json, pathlib, shutil, sys
-here = pathlib.Path(__file__).parent
-with (here / {NOTES!r}).open("a") as notes:
-    notes.write(json.dumps(sys.argv[1:]) + chr(10))
-(here / "python").write_text(shutil.which("python") or "none")
-answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
-print(answer["says"])
-sys.exit(answer["status"])
-"""
-"""Answers as it is told, and writes down how it was called."""
-
-CHANGE = {"op": "update", "urn": "urn:pulumi:prod::science-gateway::openstack:x:NodeGroup::pools-low"}
-SAME = {"op": "same", "urn": "urn:pulumi:prod::science-gateway::pulumi:pulumi:Stack::science-gateway-prod"}
-
-
-class Scene:
-    """A project's folder with a stack ``prod``, a ledger, a pulumi and a cloud."""
-
-    def __init__(self, folder: Path, cloud: FakeCloud) -> None:
-        self.folder, self.cloud = folder, cloud
-        self.ledger = folder / "usage.csv"
-        self.rung_file = folder / "usage.rung.json"
-        self.answers: dict[str, dict[str, Any]] = {"up": {"says": "updated", "status": 0}}
-        self.previews([SAME, CHANGE])
-        (folder / "bin").mkdir()
-        pulumi = folder / "bin" / "pulumi"
-        pulumi.write_text(PULUMI)
-        pulumi.chmod(0o755)
-        self.today = datetime.now(UTC).date()
-        self.start = self.today - timedelta(days=60)
-        self.end = self.today + timedelta(days=300)
-        self.settings(f"{{ ledger: {self.ledger}, reporting_lag_hours: 24 }}")
-        cloud.says(self.says(used=40_000.0, allocated=500_000.0))
-
-    def settings(self, budget: str) -> None:
-        text = (GOOD / "smallest.yaml").read_text().replace("name: lab", "name: gateway")
-        (self.folder / "Pulumi.prod.yaml").write_text(f"{text}  gateway:budget: {budget}\n")
-
-    def says(self, *, used: float, allocated: float) -> dict[str, Any]:
-        dates = {"start_date": str(self.start), "end_date": str(self.end)}
-        return record(service_units_used=used, service_units_allocated=allocated, **dates)
-
-    def past(self, *, burn: float, allocated: float, newest_days_ago: int = 1) -> None:
-        """A ledger of daily figures at an even burn in SU/h."""
-        begins = times.day_begins(self.start)
-        days = 60 - newest_days_ago
-        rows = [
-            ledger.Row(begins + day * 86400, CPU, burn * 24 * day, allocated, self.start, self.end)
-            for day in range(1, days)
-        ]
-        ledger.append(self.ledger, rows)
-        self.cloud.says(self.says(used=burn * 24 * 59, allocated=allocated))
-
-    def previews(self, steps: list[dict[str, Any]], *, status: int = 0, told: str = "the price") -> None:
-        says = json.dumps({"steps": steps, "diagnostics": [{"message": f"{told}\n", "severity": "info"}]})
-        self.answers["preview"] = {"says": says, "status": status}
-
-    def run(self, *arguments: str, stack: str = "prod") -> subprocess.CompletedProcess[str]:
-        (self.folder / "bin" / "answers.json").write_text(json.dumps(self.answers))
-        code = (
-            "import pathlib, sys; from stacks import budget_job; "
-            f"budget_job.PROJECT = pathlib.Path({str(self.folder)!r}); sys.exit(budget_job.main())"
-        )
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("OS_")}
-        environment |= {
-            "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
-            "OS_CLIENT_CONFIG_FILE": str(self.folder / "clouds.yaml"),
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", code, "--stack", stack, *arguments],
-            cwd=PROGRAM, env=environment, check=False, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert "Traceback" not in done.stdout + done.stderr
-        return done
-
-    @property
-    def called(self) -> list[list[str]]:
-        """How pulumi was called so far."""
-        notes = self.folder / "bin" / NOTES
-        return [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """The log of decisions."""
-        log = self.folder / "usage.decisions.jsonl"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with running() as cloud:
-        cloud.clouds_yaml(tmp_path)
-        yield Scene(tmp_path, cloud)
-
-
-PREVIEW = ["preview", "--stack", "prod", "--non-interactive", "--json"]
-UP = ["up", "--stack", "prod", "--non-interactive", "--yes", "--skip-preview"]
+__all__ = ["scene"]
 
 
 def test_without_yes_it_records_decides_and_shows(scene: Scene) -> None:
@@ -230,6 +128,54 @@ def test_a_failed_up_is_told_with_its_last_words(scene: Scene) -> None:
     done = scene.run("--yes")
     assert done.returncode == 1
     assert "Magnum answers 409" in done.stderr
+
+
+def until(check: Callable[[], bool], what: str) -> None:
+    """Waits until a check holds."""
+    deadline = time.monotonic() + 120
+    while not check():
+        assert time.monotonic() < deadline, f"in 120 s not seen: {what}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("request_to_end", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_it_lets_pulumi_end_what_it_has_begun(
+    scene: Scene, request_to_end: signal.Signals
+) -> None:
+    scene.answers["up"]["waits"] = True
+    with scene.started("--yes") as job:
+        until(lambda: UP in scene.called, "pulumi up")
+        job.send_signal(request_to_end)
+        _, errors = job.communicate(timeout=120)
+    assert (job.returncode, errors) == (130, "Stopped; the next run goes on from here.\n")
+    assert (scene.folder / "bin" / "interrupts").read_text().splitlines() == ["one"]
+    scene.answers["up"]["waits"] = False
+    assert scene.run("--yes").returncode == 0
+
+
+def test_of_a_killed_run_pulumi_ends_by_itself_and_the_next_run_goes_on(scene: Scene) -> None:
+    """Its output has nowhere to go, which must not end it in the middle of a change."""
+    scene.answers["up"]["waits"] = True
+    with scene.started("--yes") as job:
+        until(lambda: UP in scene.called, "pulumi up")
+        job.kill()
+        job.communicate(timeout=120)
+    (scene.folder / "bin" / "go").touch()
+    until((scene.folder / "bin" / "ended").exists, "the end of pulumi up")
+    assert scene.run("--yes").returncode == 0
+    assert [line["rung"] for line in scene.lines] == ["normal", "normal"]
+
+
+def test_no_rung_is_kept_without_the_line_that_explains_it(scene: Scene) -> None:
+    (scene.folder / "usage.decisions.jsonl").mkdir()
+    scene.past(burn=45, allocated=330_000)
+    done = scene.run("--yes")
+    assert done.returncode == 1
+    assert "The machine refuses" in done.stderr
+    assert not scene.rung_file.exists()
+    (scene.folder / "usage.decisions.jsonl").rmdir()
+    assert scene.run("--yes").returncode == 0
+    assert scene.lines[-1]["rung"] == "shorter-culling"
 
 
 def _no_ledger(scene: Scene) -> None:
