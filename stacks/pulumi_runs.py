@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PULUMI_SECONDS = 3 * 3600
 """After so long Pulumi is told to stop. Magnum may take two hours."""
+
+LOCK = re.compile(r": created by \S+@(\S+) \(pid (\d+)\)")
+"""Of each lock of a stack, in Pulumi's words: the machine and the process that hold it."""
 
 STOP_SECONDS = 600
 """How long it then may take to end what it has begun."""
@@ -36,6 +43,12 @@ def preview(project: Path, stack: str, say: Callable[[str], None], *, said: str)
         JobError: if it fails, as it does when the settings refuse an over-budget change.
     """
     done = _pulumi(project, ["preview", "--stack", stack, "--non-interactive", "--json"])
+    if done.stderr.startswith("panic:"):
+        # Seen with Pulumi 3.250, of secrets that depend on what is not there yet.
+        raise JobError(
+            "pulumi preview --json breaks off, as it does before a gateway stands; "
+            f"run `pulumi up --stack {stack}` by hand once. Nothing was changed."
+        )
     told = _digest(done.stdout)
     messages = [str(one.get("message", "")).rstrip() for one in told.get("diagnostics") or []]
     for message in messages:
@@ -55,10 +68,26 @@ def up(project: Path, stack: str, say: Callable[[str], None]) -> None:
     Raises:
         JobError: if it fails.
     """
-    done = _pulumi(project, ["up", "--stack", stack, "--non-interactive", "--yes", "--skip-preview"])
+    command = ["up", "--stack", stack, "--non-interactive", "--yes", "--skip-preview"]
+    done = _pulumi(project, command)
+    if done.returncode != 0 and only_locked_by_the_dead(done.stderr):
+        say("The lock of a Pulumi that died on this machine is removed.")
+        _pulumi(project, ["cancel", "--stack", stack, "--yes"])
+        done = _pulumi(project, command)
     if done.returncode != 0:
         raise JobError(f"pulumi up failed; the next run tries again. {_last_words(done, {})}")
     say(done.stdout.rstrip())
+
+
+def only_locked_by_the_dead(text: str) -> bool:
+    """Whether Pulumi refuses by its locks alone, and who holds them ran on this machine and does no more.
+
+    So it is after a power cut. A lock of another machine may well be in use.
+    """
+    holders = LOCK.findall(text)
+    return bool(holders) and all(
+        host == platform.node() and not psutil.pid_exists(int(process)) for host, process in holders
+    )
 
 
 def _pulumi(project: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:

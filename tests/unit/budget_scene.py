@@ -27,6 +27,10 @@ with (here / {NOTES!r}).open("a") as notes:
     notes.write(json.dumps(sys.argv[1:]) + chr(10))
 (here / "python").write_text(shutil.which("python") or "none")
 answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
+if sys.argv[1] == "cancel":
+    (here / "unlocked").touch()
+if (here / "unlocked").exists():
+    answer = {{"says": "done", "status": 0}}
 def stop(*_):
     with (here / "interrupts").open("a") as file:
         file.write("one" + chr(10))
@@ -35,6 +39,7 @@ signal.signal(signal.SIGINT, stop)
 while answer.get("waits") and not (here / "go").exists():
     time.sleep(0.05)
 print(answer["says"], flush=True)
+print(answer.get("warns", ""), file=sys.stderr, end="")
 if answer.get("waits"):
     (here / "ended").touch()
 sys.exit(answer["status"])
@@ -52,7 +57,8 @@ class Scene:
         self.folder, self.cloud = folder, cloud
         self.ledger = folder / "usage.csv"
         self.rung_file = folder / "usage.rung.json"
-        self.answers: dict[str, dict[str, Any]] = {"up": {"says": "updated", "status": 0}}
+        done = {"says": "updated", "status": 0}
+        self.answers: dict[str, dict[str, Any]] = {"up": done, "cancel": done}
         self.previews([SAME, CHANGE])
         (folder / "bin").mkdir()
         pulumi = folder / "bin" / "pulumi"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import platform
 import signal
 import subprocess
 import sys
@@ -178,6 +180,39 @@ def test_no_rung_is_kept_without_the_line_that_explains_it(scene: Scene) -> None
     assert scene.lines[-1]["rung"] == "shorter-culling"
 
 
+def locked(host: str, process: int) -> dict[str, object]:
+    """What Pulumi 3.250 answers where another holds the stack's lock."""
+    words = (
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or "
+        "delete the lock file with `pulumi cancel`.\n"
+        f"  file:///state/1a9587c8.json?no_tmp_dir=true: created by root@{host} (pid {process}) "
+        "at 2026-11-23T19:04:26Z\n"
+    )
+    return {"says": "", "warns": words, "status": 1}
+
+
+CANCEL = ["cancel", "--stack", "prod", "--yes"]
+
+
+def test_the_lock_of_a_pulumi_that_died_here_is_removed(scene: Scene) -> None:
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    scene.answers["up"] = locked(platform.node(), dead.pid)
+    done = scene.run("--yes")
+    assert done.returncode == 0, done.stderr
+    assert scene.called == [PREVIEW, UP, CANCEL, UP]
+    assert "The lock of a Pulumi that died on this machine is removed." in done.stdout
+
+
+@pytest.mark.parametrize(("host", "process"), [(platform.node(), os.getpid()), ("elsewhere", 4_000_000)])
+def test_a_lock_that_may_be_in_use_is_left_and_told(scene: Scene, host: str, process: int) -> None:
+    scene.answers["up"] = locked(host, process)
+    done = scene.run("--yes")
+    assert done.returncode == 1
+    assert "delete the lock file with `pulumi cancel`" in done.stderr
+    assert scene.called == [PREVIEW, UP]
+
+
 def _no_ledger(scene: Scene) -> None:
     scene.settings("{ policy: advise }")
 
@@ -206,6 +241,11 @@ def _nonsense(scene: Scene) -> None:
     scene.answers["preview"] = {"says": "error: no such stack", "status": 255}
 
 
+def _no_gateway_yet(scene: Scene) -> None:
+    panic = "panic: attempt to encrypt value\n\ngoroutine 65 [running]:\nmain.go:118"
+    scene.answers["preview"] = {"says": "", "warns": panic, "status": 2}
+
+
 def _no_folder(scene: Scene) -> None:
     scene.settings(f"{{ ledger: {scene.folder}/none/usage.csv }}")
 
@@ -220,6 +260,7 @@ def _no_folder(scene: Scene) -> None:
         (_damaged_rung, "remove it to begin at the lowest rung"),
         (_no_ledger_at_all, "is not a ledger"),
         (_nonsense, "no such stack"),
+        (_no_gateway_yet, "run `pulumi up --stack prod` by hand once. Nothing was changed."),
         (_no_folder, "The machine refuses"),
     ],
     ids=lambda value: getattr(value, "__name__", "").strip("_"),
