@@ -22,6 +22,9 @@ PULUMI_SECONDS = 3 * 3600
 LOCK = re.compile(r": created by \S+@(\S+) \(pid (\d+)\)")
 """Of each lock of a stack, in Pulumi's words: the machine and the process that hold it."""
 
+TERSE = ("--suppress-progress", "--suppress-outputs")
+"""For a log that is read by people."""
+
 STOP_SECONDS = 600
 """How long it then may take to end what it has begun."""
 
@@ -68,7 +71,7 @@ def up(project: Path, stack: str, say: Callable[[str], None]) -> None:
     Raises:
         JobError: if it fails.
     """
-    command = ["up", "--stack", stack, "--non-interactive", "--yes", "--skip-preview"]
+    command = ["up", "--stack", stack, "--non-interactive", "--yes", "--skip-preview", *TERSE]
     done = _pulumi(project, command)
     if done.returncode != 0 and only_locked_by_the_dead(done.stderr):
         say("The lock of a Pulumi that died on this machine is removed.")

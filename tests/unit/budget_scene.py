@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from allocation import ledger, times
+from stacks.pulumi_runs import TERSE
 from tests.unit.allocation.fake_cloud import FakeCloud, record, running
 from tests.unit.settings_files import GOOD, PROGRAM
 
@@ -129,7 +130,7 @@ class Scene:
 
 
 PREVIEW = ["preview", "--stack", "prod", "--non-interactive", "--json"]
-UP = ["up", "--stack", "prod", "--non-interactive", "--yes", "--skip-preview"]
+UP = ["up", "--stack", "prod", "--non-interactive", "--yes", "--skip-preview", *TERSE]
 
 
 @pytest.fixture
