@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 
-.PHONY: help rehearse values test checks unit lab-tests format
+.PHONY: help rehearse values budget test checks unit lab-tests format
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,9 @@ rehearse: $(READY) ## Set up all that is needed and run the gateway in the rehea
 
 values: $(READY) ## Print the hub's chart values of a stack, secrets masked: make values STACK=dev
 	@$(PY) -m stacks.values_command $(STACK)
+
+budget: $(READY) ## Decide and show how hard to brake, YES=1 applies it: make budget STACK=prod YES=1
+	@$(PY) -m stacks.budget_job --stack $(STACK) $(if $(YES),--yes)
 
 test: $(READY) ## Run all checks and all tests (CI runs this)
 	@tests/run.sh

@@ -88,4 +88,11 @@ def restated(burn: NDArray[np.float64], seen: Bounds, wanted: Bounds) -> NDArray
     """
     if seen == wanted:
         return burn
-    return wanted.fixed + pool_burn(mean_demand(burn - seen.fixed, seen), wanted)
+    pools = burn - seen.fixed
+    made = pool_burn(mean_demand(pools, seen), wanted)
+    # Where the burn leaves the demand open, as at the ceiling, it still tells which of the two is larger.
+    if wanted.floor >= seen.floor and wanted.ceiling >= seen.ceiling:
+        made = np.maximum(made, np.minimum(pools, seen.ceiling))
+    if wanted.floor <= seen.floor and wanted.ceiling <= seen.ceiling:
+        made = np.minimum(made, np.maximum(pools, seen.floor))
+    return wanted.fixed + made

@@ -12,17 +12,20 @@ from rich.table import Table
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measured figure and its target, both in the same unit; lower is better."""
+    """One measured figure and its target, both in the same unit; lower is better.
+
+    Without a target it is shown, and nothing is claimed of it.
+    """
 
     name: str
     unit: str
     value: float
-    target: float
+    target: float | None = None
 
     @property
     def met(self) -> bool:
-        """Whether the target holds."""
-        return self.value <= self.target
+        """Whether the target holds, if there is one."""
+        return self.target is None or self.value <= self.target
 
 
 def show(figures: Sequence[Figure], *, as_json: bool) -> None:
@@ -35,8 +38,8 @@ def show(figures: Sequence[Figure], *, as_json: bool) -> None:
             table.add_row(
                 figure.name,
                 f"{figure.value:,.2f} {figure.unit}",
-                f"{figure.target:,.0f} {figure.unit}",
-                "yes" if figure.met else "NO",
+                "none" if figure.target is None else f"{figure.target:,.0f} {figure.unit}",
+                "–" if figure.target is None else "yes" if figure.met else "NO",
             )
         Console(width=110).print(table)
     if not all(figure.met for figure in figures):

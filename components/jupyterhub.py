@@ -83,6 +83,7 @@ class JupyterHubArgs:
         default_url: the page that a server opens with.
         start_timeout_s: seconds that a server may take to start.
         profiles: users' choices, at least one.
+        announcement: a sentence for all users; None for none.
         login: how users log in.
         homes: a volume for each user, or one for all.
         shared_drive: None for none.
@@ -105,6 +106,7 @@ class JupyterHubArgs:
     default_url: str
     start_timeout_s: int
     profiles: Sequence[Profile]
+    announcement: str | None
     login: Login
     homes: HomeVolumes | SharedHomes
     shared_drive: SharedDrive | None
@@ -154,6 +156,7 @@ def chart_values(args: JupyterHubArgs, keys: Mapping[str, object]) -> Values:
             [_room(profile) for profile in args.profiles],
             default_profile=default_profile(args.profiles).name,
             idle_minutes=args.idle_minutes,
+            announcement=args.announcement,
         ),
         culling_values(idle_minutes=args.idle_minutes, max_age_hours=args.max_age_hours),
         image_values(args.image, args.registry),
@@ -185,6 +188,7 @@ def _room(profile: Profile) -> Room:
         pool=profile.pool,
         per_node=profile.per_node,
         max_nodes=profile.max_nodes,
+        closed=profile.closed,
     )
 
 

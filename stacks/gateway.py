@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_command
@@ -22,6 +23,7 @@ from components.storage_class import StorageClass, StorageClassArgs
 from operations import core_node, hub_database
 from stacks import charts, flavors
 from stacks.cloud_check import CloudError, CloudFacts, connect, survey
+from stacks.forecast_hook import price_hook, show_without_cloud
 from stacks.hub_args import hub_args
 from stacks.problems import SettingsError
 from stacks.settings import Settings
@@ -46,18 +48,21 @@ def look_up(settings: Settings) -> CloudFacts:
     try:
         return survey(connect(settings.cloud), settings)
     except CloudError as error:
+        # What the pools cost can be told from the ledger alone.
+        show_without_cloud(settings)
         raise pulumi.RunError(str(error)) from None
     except SettingsError as error:
         raise pulumi.RunError(f"The cloud does not have all that the settings name:\n{error}") from None
 
 
-def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
+def build(settings: Settings, facts: CloudFacts, stack: str, spared: Mapping[str, int] | None = None) -> None:
     """Declares the gateway and its outputs.
 
     Args:
         settings: the stack's settings.
         facts: the cloud's ids for what they name.
         stack: the stack's name; together with the gateway's name it makes all names in the cloud.
+        spared: nodes of each pool that its ceiling leaves standing, if it is lower.
     """
     prefix = f"{settings.name}-{stack}"
     cloud = pulumi_openstack.Provider("cloud", cloud=settings.cloud.name, region=settings.cloud.region)
@@ -94,11 +99,13 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
         NodePoolsArgs(
             cluster=magnum.cluster,
             pools={
-                name: NodePool(flavor=pool.flavor, min=pool.min, max=pool.max)
+                name: NodePool(
+                    flavor=pool.flavor, min=pool.min, max=max(pool.max, (spared or {}).get(name, 0))
+                )
                 for name, pool in settings.pools.items()
             },
         ),
-        openstack,
+        pulumi.ResourceOptions.merge(openstack, pulumi.ResourceOptions(hooks=price_hook(settings))),
     )
 
     kubernetes = pulumi_kubernetes.Provider(
@@ -148,7 +155,12 @@ def build(settings: Settings, facts: CloudFacts, stack: str) -> None:
             keep=settings.backup.keep,
             size_gib=settings.backup.size_gib,
             storage_class=STORAGE_CLASS,
-            releases=[source.chart, source.version or ""],
+            # A shutdown, too, makes a copy first.
+            releases=[
+                source.chart,
+                source.version or "",
+                *(["shutdown"] if settings.budget.rung == "shutdown" else []),
+            ],
             protect=settings.production,
         ),
         inside,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 import pulumi
 from pydantic import SecretStr
 
-from allocation.rates import UnknownFlavor, su_per_hour
 from components.jupyterhub import (
     Chart,
     CILogonLogin,
@@ -26,6 +25,7 @@ from components.jupyterhub import (
     WorkshopLogin,
 )
 from stacks import charts, flavors
+from stacks.prices import rate
 from stacks.settings import Settings
 
 Hide = Callable[[SecretStr], object]
@@ -78,6 +78,7 @@ def hub_args(
         default_url=hub.default_url,
         start_timeout_s=hub.start_timeout_s,
         profiles=profiles(settings),
+        announcement=hub.notice,
         login=_login(settings, hide),
         homes=_homes(settings, storage_class, shared_homes_source),
         shared_drive=_shared_drive(settings, shared_drive_source),
@@ -122,19 +123,10 @@ def profiles(settings: Settings) -> list[Profile]:
                 per_node=fit,
                 max_nodes=pool.max,
                 default=profile.default,
+                closed=profile.closed,
             )
         )
     return made
-
-
-def rate(settings: Settings, flavor: str) -> float | None:
-    """What a running server of a flavor is charged, in SU/h; None where nobody knows."""
-    own = {name: size.su_per_hour for name, size in settings.flavors.items() if size.su_per_hour is not None}
-    shape = settings.shape(flavor)
-    try:
-        return su_per_hour(flavor, own=own, vcpus=None if shape is None else shape.vcpus)
-    except UnknownFlavor:
-        return None
 
 
 def _chart(settings: Settings) -> Chart:

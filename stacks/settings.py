@@ -16,11 +16,12 @@ from stacks.charts import Chart, Charts
 from stacks.flavors import JETSTREAM2, Shape
 from stacks.settings_access import Authentication, Dns, Secrets, Tls
 from stacks.settings_base import DnsLabel, PoolName, Section
+from stacks.settings_budget import Budget
 from stacks.settings_cluster import Cloud, Cluster, Flavor, Network, Pool
 from stacks.settings_hub import Culling, Hub, Profile
 from stacks.settings_storage import Backup, Storage
 
-__all__ = ["Cloud", "Pool", "Profile", "Settings"]
+__all__ = ["Budget", "Cloud", "Pool", "Profile", "Settings"]
 
 
 class Settings(Section):
@@ -49,6 +50,7 @@ class Settings(Section):
     dns: Dns | None = Field(default=None, description="the zone of the host name; null makes no record")
     culling: Culling = Field(default=Culling())
     backup: Backup = Field(default=Backup())
+    budget: Budget = Field(default=Budget())
     secrets: Secrets = Field(default=Secrets())
 
     def shape(self, flavor: str) -> Shape | None:

@@ -26,6 +26,7 @@ class Profile(Section):
     memory_gib: float | None = Field(default=None, ge=0.5, description="memory of one server in GiB")
     cpus: float | None = Field(default=None, ge=0.1, description="CPUs promised to one server")
     default: bool = Field(default=False, description="chosen unless the user picks another")
+    closed: bool = Field(default=False, description="true lets nobody start it, and says so")
 
 
 class Image(Section):
@@ -115,6 +116,7 @@ class Hub(Section):
         le=3600,
         description="seconds a server may take to start; a new node alone takes about 300",
     )
+    notice: str | None = Field(default=None, description="a sentence that users read above the choices")
     placeholders_per_pool: int | None = Field(
         default=None,
         ge=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from stacks import rules_access, rules_cluster, rules_hub
+from stacks import rules_access, rules_budget, rules_cluster, rules_hub
 from stacks.problems import Problem
 from stacks.settings import Settings
 
@@ -33,6 +33,8 @@ RULES = (
     _rule(rules_hub.depth_is_said_once, "hub"),
     _rule(rules_hub.registry_has_a_password, "hub", "secrets"),
     _rule(rules_hub.homes_have_a_size, "storage"),
+    _rule(rules_budget.data_can_be_required, "budget"),
+    _rule(rules_budget.servers_beside_are_priced, "budget", "flavors"),
     _rule(rules_access.login_is_one, "authentication"),
     _rule(rules_access.github_is_complete, "authentication", "hub", "secrets"),
     _rule(rules_access.cilogon_is_complete, "authentication", "hub", "secrets"),

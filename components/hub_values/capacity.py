@@ -22,6 +22,7 @@ class Room:
         pool: the node group that runs it.
         per_node: how many of its servers fit on a node that runs nothing else.
         max_nodes: most nodes of its pool.
+        closed: whether nobody may start it.
     """
 
     profile: str
@@ -29,6 +30,7 @@ class Room:
     pool: str
     per_node: int
     max_nodes: int
+    closed: bool
 
 
 def server_limit(rooms: Sequence[Room]) -> int:
@@ -39,13 +41,16 @@ def server_limit(rooms: Sequence[Room]) -> int:
     return sum(most.values())
 
 
-def capacity_values(rooms: Sequence[Room], *, default_profile: str, idle_minutes: int) -> Values:
+def capacity_values(
+    rooms: Sequence[Room], *, default_profile: str, idle_minutes: int, announcement: str | None
+) -> Values:
     """The limit of servers, and the hub's code that counts places and explains.
 
     Args:
         rooms: one for each profile.
         default_profile: short name of the profile of whoever picks none.
         idle_minutes: after how long an unused server is stopped, which is told to those who wait.
+        announcement: a sentence for all users; None for none.
     """
     return {
         "hub": {
@@ -55,6 +60,7 @@ def capacity_values(rooms: Sequence[Room], *, default_profile: str, idle_minutes
                     "rooms": [dataclasses.asdict(room) for room in rooms],
                     "default_profile": default_profile,
                     "idle_minutes": idle_minutes,
+                    "announcement": announcement or "",
                 }
             },
             "extraConfig": {"spawner": SPAWNER.read_text()},

@@ -25,6 +25,7 @@ class Profile:
         per_node: servers that fit on a node.
         max_nodes: most nodes of the pool.
         default: whether it is chosen for users who choose nothing.
+        closed: whether nobody may start it.
     """
 
     name: str
@@ -38,11 +39,13 @@ class Profile:
     per_node: int
     max_nodes: int
     default: bool
+    closed: bool
 
 
 def default_profile(profiles: Sequence[Profile]) -> Profile:
-    """The profile marked as default, else the first."""
-    return next((profile for profile in profiles if profile.default), profiles[0])
+    """The profile marked as default, else the first; of those that are open, if any is."""
+    able = [profile for profile in profiles if not profile.closed] or profiles
+    return next((profile for profile in able if profile.default), able[0])
 
 
 def profile_values(profiles: Sequence[Profile]) -> Values:

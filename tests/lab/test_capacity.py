@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import requests
 
+from allocation.ladder import Rung
 from lab.ports import HOST
+from stacks.rungs import braked
 from stacks.settings_parsing import parse
 from tests.lab import running_hub, scaled_cluster
 from tests.lab.browser import Browser
@@ -53,14 +55,14 @@ def notebook() -> Iterator[int]:
         thread.join()
 
 
-def values(low: int, high: int) -> dict[str, Any]:
-    """The values of the rehearsal's settings, but for the most nodes of its two pools."""
+def values(low: int, high: int, rung: Rung = Rung.NORMAL) -> dict[str, Any]:
+    """The values of the rehearsal's settings on a rung, but for the most nodes of its two pools."""
     config, secret = configuration(PROGRAM / "Pulumi.dev.yaml")
     pools = json.loads(config["gateway:pools"])
     pools["low"]["max"], pools["high"]["max"] = low, high
     storage = json.loads(config["gateway:storage"]) | {"homes": "volume", "shared_drive": None}
     config |= {"gateway:pools": json.dumps(pools), "gateway:storage": json.dumps(storage)}
-    return values_of(parse(config, secret))
+    return values_of(braked(parse(config, secret), rung))
 
 
 def groups(*, low: int, node_delay_s: float = 0.5) -> list[NodeGroup]:
@@ -108,7 +110,13 @@ class Gateway:
 
 @contextlib.contextmanager
 def gateway(
-    folder: Path, notebook: int, *, promised: int, node_groups: list[NodeGroup], more: str = ""
+    folder: Path,
+    notebook: int,
+    *,
+    promised: int,
+    node_groups: list[NodeGroup],
+    more: str = "",
+    rung: Rung = Rung.NORMAL,
 ) -> Iterator[Gateway]:
     """A hub in front of a cluster, with two servers of low power on its only node for that.
 
@@ -118,6 +126,7 @@ def gateway(
         promised: most nodes of low power in the settings.
         node_groups: what there is really.
         more: lines of configuration.
+        rung: of the budget ladder.
     """
     here = folder / "hub"
     here.mkdir()
@@ -131,7 +140,7 @@ c.KubeSpawner.port = {notebook}
 {more}
 """
         variables = {"KUBECONFIG": str(here / "kubeconfig")}
-        chart_values = values(low=promised, high=1)
+        chart_values = values(low=promised, high=1, rung=rung)
         with running_hub.running(here, chart_values, more=lines, environment=variables) as hub:
             made = Gateway(hub, scaled)
             for name in ("ann", "bob"):
@@ -261,6 +270,29 @@ def test_slow_nodes_fail_starts_in_words_and_leave_the_hub_alone(tmp_path: Path,
         wait_for("the nodes are there", lambda: len(made.cluster.nodes("low")) == 4, 30)
         made.start(users[0], LOW)
         wait_for("the next try succeeds", lambda: made.ready(users[0]))
+
+
+def test_a_closed_profile_is_refused_with_the_reason_and_the_others_go_on(
+    tmp_path: Path, notebook: int
+) -> None:
+    """The budget ladder has closed the costliest pool: its nodes are free, and nobody may have them."""
+    sentence = "High power cannot be started for now. Your files are safe."
+    with gateway(tmp_path, notebook, promised=4, node_groups=groups(low=2), rung=Rung.HIGH_CLOSED) as made:
+        page = made.user("dan").get("/hub/spawn")
+        assert page.status_code == 200
+        assert sentence in page.text
+        assert "Capacity is full" not in page.text
+        assert "8 SU/h" in page.text, "the price is shown on every rung"
+        _, refused = made.start("dan", HIGH)
+        assert refused.status_code == 429
+        assert "Error: High power is closed." in refused.text
+        assert "Low power has room for 2 more." in refused.text
+        # The hub answers a script before the start has ended, unless that fails at once.
+        assert made.hub.api("POST", "/users/dan/server", {"profile": HIGH}).status_code in (202, 429)
+        wait_for("the script's start ends", lambda: not made.hub.api("GET", "/users/dan").json()["servers"])
+        assert "dan" not in made.cluster.pods()
+        made.start("dan", LOW)
+        wait_for("dan has another profile", lambda: made.ready("dan"))
 
 
 def messages(browser: Browser, page: requests.Response) -> list[str]:

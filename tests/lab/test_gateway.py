@@ -115,14 +115,14 @@ def nodes(kubectl: Callable[..., str]) -> dict[str, list[str]]:
     return found
 
 
-def node_groups(cloud: Connection) -> dict[str, dict[str, Any]]:
-    """The cluster's node groups, as Magnum's API shows them."""
+def node_groups(cloud: Connection, cluster: str = CLUSTER) -> dict[str, dict[str, Any]]:
+    """A cluster's node groups, as Magnum's API shows them."""
     magnum = cloud.container_infrastructure_management
-    listed = magnum.get(f"/clusters/{CLUSTER}/nodegroups", headers=NODE_GROUPS_API)
+    listed = magnum.get(f"/clusters/{cluster}/nodegroups", headers=NODE_GROUPS_API)
     assert listed.status_code == 200, listed.text
     details = {}
     for group in listed.json()["nodegroups"]:
-        answer = magnum.get(f"/clusters/{CLUSTER}/nodegroups/{group['uuid']}", headers=NODE_GROUPS_API)
+        answer = magnum.get(f"/clusters/{cluster}/nodegroups/{group['uuid']}", headers=NODE_GROUPS_API)
         details[group["name"]] = answer.json()
     return details
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pulumi
+import pytest
 from google.protobuf import json_format
 from pulumi.runtime import mocks
 
@@ -120,8 +121,17 @@ def _run(program: Callable[[], None]) -> Run:
             callbacks=None,
         )
     )
-    asyncio.run(pulumi.runtime.run_in_stack(program))
+    with pytest.MonkeyPatch.context() as patch:
+        # There is no engine that could call a hook back, and Pulumi refuses hooks without one.
+        patch.setattr(pulumi.resource_hooks, "register_resource_hook", _registered_at_once)
+        asyncio.run(pulumi.runtime.run_in_stack(program))
     return Run(registered=monitor.registered, outputs=monitor.outputs)
+
+
+def _registered_at_once(hook: pulumi.ResourceHook) -> asyncio.Future[None]:
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done
 
 
 def _readable(value: Any) -> Any:

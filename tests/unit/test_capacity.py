@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from components.hub_values.capacity import SPAWNER, Room, capacity_values, server_limit
 from components.hub_values.inside_hub import spawner
 
-LOW = Room(profile="low", title="Low power", pool="small", per_node=2, max_nodes=4)
-HIGH = Room(profile="high", title="High power", pool="large", per_node=1, max_nodes=2)
-HALF = Room(profile="half", title="Half a node", pool="large", per_node=2, max_nodes=2)
+LOW = Room(profile="low", title="Low power", pool="small", per_node=2, max_nodes=4, closed=False)
+HIGH = Room(profile="high", title="High power", pool="large", per_node=1, max_nodes=2, closed=False)
+HALF = Room(profile="half", title="Half a node", pool="large", per_node=2, max_nodes=2, closed=False)
+CLOSED = dataclasses.replace(HIGH, closed=True)
+SAVING = "To save this gateway's computing time, High power cannot be started for now."
 
 
 def plain(*rooms: Room) -> list[dict[str, Any]]:
@@ -33,7 +35,7 @@ def test_the_limit_is_what_all_pools_hold_at_their_greatest() -> None:
 
 
 def test_the_values_carry_the_code_and_what_it_has_to_know() -> None:
-    hub = capacity_values([LOW, HIGH], default_profile="low", idle_minutes=60)["hub"]
+    hub = capacity_values([LOW, HIGH], default_profile="low", idle_minutes=60, announcement=SAVING)["hub"]
     assert hub["activeServerLimit"] == 10
     assert hub["extraConfig"] == {"spawner": SPAWNER.read_text()}
     assert set(hub["config"]) == {"GatewaySpawner"}
@@ -65,7 +67,7 @@ def test_who_fits_is_never_refused(shapes: list[tuple[int, str]], nodes: int, da
     """Servers are put on real nodes, in any order, until one does not fit: that one alone may be refused."""
     rooms = plain(
         *(
-            Room(profile=str(i), title=str(i), pool=pool, per_node=per_node, max_nodes=nodes)
+            Room(profile=str(i), title=str(i), pool=pool, per_node=per_node, max_nodes=nodes, closed=False)
             for i, (per_node, pool) in enumerate(shapes)
         )
     )
@@ -114,6 +116,33 @@ def test_the_notice_names_what_is_full_what_has_room_and_what_happens_next() -> 
     both = spawner.notice(plain(LOW, HIGH), {"low": 0, "high": 0}, 45)
     assert both.startswith("Capacity is full for Low power and High power: ")
     assert "No profile has room." in both
+
+
+def test_a_closed_profile_has_no_place_and_its_servers_still_count() -> None:
+    assert spawner.free_places(plain(LOW, CLOSED, HALF), {}) == {"low": 8, "high": 0, "half": 4}
+    assert spawner.free_places(plain(LOW, CLOSED, HALF), {"high": 1}) == {"low": 8, "high": 0, "half": 2}
+
+
+def test_a_closed_profile_is_not_called_full() -> None:
+    assert spawner.notice(plain(LOW, CLOSED), {"low": 3, "high": 0}, 60) == ""
+    full = spawner.notice(plain(LOW, CLOSED), {"low": 0, "high": 0}, 60)
+    assert full.startswith("Capacity is full for Low power: ")
+    assert "High power" not in full
+
+
+def test_who_asks_for_a_closed_profile_reads_why_and_what_is_open() -> None:
+    assert spawner.closed("High power", SAVING, "Low power has room for 3 more.") == (
+        f"High power is closed. {SAVING} Low power has room for 3 more."
+    )
+    assert spawner.closed("High power", "", "Low power has room for 3 more.") == (
+        "High power is closed. Low power has room for 3 more."
+    )
+
+
+def test_the_announcement_reaches_the_hub_and_none_is_no_text() -> None:
+    for given_text, told in ((SAVING, SAVING), (None, "")):
+        values = capacity_values([LOW], default_profile="low", idle_minutes=60, announcement=given_text)
+        assert values["hub"]["config"]["GatewaySpawner"]["announcement"] == told
 
 
 @pytest.mark.parametrize("state", [None, *spawner.STATE_OF_REASON.values(), spawner.BACKING_OFF])

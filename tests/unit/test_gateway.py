@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from allocation.ladder import Rung
 from components.network import ExistingNetwork
 from stacks import gateway
 from stacks.cloud_check import CloudFacts
+from stacks.rungs import braked
 from stacks.settings import Settings
 from stacks.settings_parsing import parse
 from tests.unit.recording import Run, run
@@ -260,3 +262,13 @@ def test_an_upgrade_waits_for_a_copy_of_the_database(dev: Run) -> None:
 def test_what_destroy_keeps_is_named(dev: Run, prod: Run) -> None:
     assert dev.outputs["kept_after_destroy"] == []
     assert any("homes" in kept for kept in prod.outputs["kept_after_destroy"])
+
+
+def test_a_shutdown_of_the_budget_ladder_backs_up_the_database_first() -> None:
+    settings = parse(*configuration(PROGRAM / "Pulumi.dev.yaml"))
+    triggers = [
+        run_settings(braked(settings, rung)).one("hub-backup-before-upgrade").inputs["triggers"]
+        for rung in (Rung.NORMAL, Rung.NO_NEW_SERVERS, Rung.SHUTDOWN)
+    ]
+    assert triggers[0] == triggers[1]
+    assert triggers[2] == [*triggers[0], "shutdown"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stacks.flavors import Shape, Share, per_node
-from stacks.hub_args import hub_args, profiles, rate
+from stacks.hub_args import hub_args, profiles
+from stacks.prices import rate
 from tests.unit.settings_files import GOOD
 from tests.unit.test_hub_values import FILES, settings_of
 

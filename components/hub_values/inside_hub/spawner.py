@@ -63,14 +63,17 @@ def free_places(rooms: Sequence[Mapping[str, Any]], taken: Mapping[str, int]) ->
     Exact where a pool has one profile; where it has several, never too small, so that no refusal is wrong.
 
     Args:
-        rooms: of each profile its ``profile``, ``pool``, ``per_node`` (servers on a node) and ``max_nodes``.
+        rooms: of each profile its ``profile``, ``pool``, ``per_node`` (servers on a node), ``max_nodes``, and
+            whether it is ``closed``.
         taken: how many servers each profile has now.
     """
     used: dict[str, fractions.Fraction] = collections.defaultdict(fractions.Fraction)
     for room in rooms:
         used[room["pool"]] += fractions.Fraction(taken.get(room["profile"], 0), room["per_node"])
     return {
-        room["profile"]: max(0, math.floor((room["max_nodes"] - used[room["pool"]]) * room["per_node"]))
+        room["profile"]: 0
+        if room.get("closed")
+        else max(0, math.floor((room["max_nodes"] - used[room["pool"]]) * room["per_node"]))
         for room in rooms
     }
 
@@ -85,7 +88,7 @@ def where_is_room(rooms: Sequence[Mapping[str, Any]], free: Mapping[str, int], b
 
 def notice(rooms: Sequence[Mapping[str, Any]], free: Mapping[str, int], idle_minutes: int) -> str:
     """What stands above the choices when a profile is full; empty if none is."""
-    full = [room["title"] for room in rooms if not free[room["profile"]]]
+    full = [room["title"] for room in rooms if not free[room["profile"]] and not room.get("closed")]
     if not full:
         return ""
     names = " and ".join(full)
@@ -101,6 +104,11 @@ def refusal(title: str, room: str, idle_minutes: int) -> str:
         f"Capacity is full for {title}: all nodes that it may use are taken. "
         f"{room} Nothing was started. {_freed(idle_minutes)}"
     )
+
+
+def closed(title: str, announcement: str, room: str) -> str:
+    """What a user reads who asks for a profile that nobody may start."""
+    return " ".join(part for part in (f"{title} is closed.", announcement, room) if part)
 
 
 def waiting(state: str | None, title: str, room: str, patience_s: float) -> str:
@@ -178,6 +186,7 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
     )
     default_profile = Unicode(config=True, help="The profile of whoever picks none.")
     idle_minutes = Integer(60, config=True, help="After how long an unused server is stopped.")
+    announcement = Unicode(config=True, help="A sentence for all users, above the choices.")
     patience_s = Float(120.0, config=True, help="Seconds to wait for a place in a pool that cannot grow.")
     look_every_s = Float(1.0, config=True, help="Seconds between two looks at a start.")
     margin_s = Float(2.0, config=True, help="Seconds before JupyterHub's own timeout, whose message is bare.")
@@ -185,12 +194,13 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
     async def get_options_form(self) -> str:
         """The choices, below a notice if one of them is full."""
         form: str = await super().get_options_form()
-        text = notice(self.rooms, self._free_places(), self.idle_minutes)
-        return (
-            f'<div class="alert alert-warning" role="status">{html.escape(text)}</div>{form}'
+        texts = (self.announcement, notice(self.rooms, self._free_places(), self.idle_minutes))
+        alerts = [
+            f'<div class="alert alert-warning" role="status">{html.escape(text)}</div>'
+            for text in texts
             if text
-            else form
-        )
+        ]
+        return "".join([*alerts, form])
 
     async def run_options_from_form(self, form_data: Mapping[str, Any]) -> dict[str, Any]:
         """Refuses here, where JupyterHub shows the choices again beside the message."""
@@ -273,6 +283,8 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
         # A profile that is not ours is KubeSpawner's to refuse.
         if free.get(profile) == 0:
             elsewhere = where_is_room(self.rooms, self._free_places(), but=profile)
+            if any(room["profile"] == profile and room.get("closed") for room in self.rooms):
+                raise NoRoomError(closed(self._title(profile), self.announcement, elsewhere))
             raise NoRoomError(refusal(self._title(profile), elsewhere, self.idle_minutes))
 
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.unit.settings_files import PROGRAM
 
 SLOW = ("statsmodels", "pandas", "scipy", "matplotlib")
@@ -27,15 +29,18 @@ def test_no_module_loads_it_by_itself() -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-def test_a_forecast_does_load_statsmodels() -> None:
+@pytest.mark.parametrize(("model", "loads"), [("planned", "True"), ("linear", "False")])
+def test_a_model_loads_statsmodels_when_it_needs_it(model: str, loads: str) -> None:
     """The test above can fail: this is what it looks for."""
     program = (
         "import sys; from tests.unit.allocation.histories import burning, last;"
-        "from allocation.forecast import forecast; from allocation.plan import Plan; s = burning([1.0] * 40);"
-        "before = 'statsmodels' in sys.modules; forecast([s], now=last(s), plan=Plan(), model='planned');"
+        "from allocation.forecast import forecast; from allocation.plan import Plan;"
+        "s = burning([1.0] * 120);"
+        "before = 'statsmodels' in sys.modules;"
+        f"forecast([s], now=last(s), plan=Plan(), model='{model}');"
         "print(before, 'statsmodels' in sys.modules)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(PROGRAM)
     )
-    assert answer.stdout.split() == ["False", "True"]
+    assert answer.stdout.split() == ["False", loads]

@@ -1,0 +1,149 @@
+"""The rung in force, applied to the settings of the stack that is being run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+import keystoneauth1.exceptions
+import openstack.exceptions
+import pulumi
+from openstack.connection import Connection
+
+from allocation.errors import AllocationError
+from allocation.ladder import DRAIN_HOURS, Rung
+from allocation.times import HOUR
+from stacks import rung_file
+from stacks.cloud_check import CloudError, connect
+from stacks.rungs import braked
+from stacks.settings import Settings
+
+NODE_GROUPS = {"OpenStack-API-Version": "container-infra 1.9"}
+"""The oldest version of Magnum's API that knows node groups."""
+
+CUT = 30
+"""Characters of a cluster's name that its servers' names begin with."""
+
+DRAIN_SECONDS = DRAIN_HOURS * HOUR
+
+
+def apply(settings: Settings) -> Settings:
+    """The settings as the rung in force has them; says which that is.
+
+    Raises:
+        pulumi.RunError: if where the ladder stands cannot be read. To go on as if nothing braked could spend
+            the reserve.
+    """
+    try:
+        rung, sentence = in_force(settings)
+    except AllocationError as error:
+        raise pulumi.RunError(str(error)) from None
+    if sentence is not None:
+        pulumi.log.info(sentence)
+    return braked(settings, rung)
+
+
+def in_force(settings: Settings) -> tuple[Rung, str | None]:
+    """The rung, and the sentence that a preview shows of it; None without a ledger.
+
+    Raises:
+        AllocationError: if the ladder's file is damaged.
+    """
+    budget = settings.budget
+    if budget.rung != "auto":
+        return rung_file.by_title(
+            budget.rung
+        ), f"Budget ladder: {budget.rung}, pinned by gateway:budget.rung."
+    if budget.ledger_path is None:
+        return Rung.NORMAL, None
+    standing = rung_file.read(rung_file.beside(budget.ledger_path))
+    return standing.state.rung, standing.sentence
+
+
+def spared_nodes(settings: Settings, stack: str, *, now: float) -> dict[str, int]:
+    """How many nodes of each pool a lowered ceiling leaves standing, since users may work on them.
+
+    Below that number Magnum refuses a ceiling, or Cluster API removes nodes at once. The hub goes by the
+    lowered ceiling, so that these nodes become empty, the autoscaler takes them, and the ceiling follows.
+    A shutdown waits for that as long as an orderly one takes.
+
+    Args:
+        settings: as the rung in force has them.
+        stack: the stack's name.
+        now: seconds since the epoch.
+
+    Returns:
+        By pool; empty on the rungs that lower no ceiling, and where there is no cluster yet.
+
+    Raises:
+        pulumi.RunError: if the cloud does not tell.
+    """
+    rung = Rung.NORMAL if settings.budget.rung == "auto" else rung_file.by_title(settings.budget.rung)
+    if rung < Rung.LOWER_CEILINGS:
+        return {}
+    cluster = f"{settings.name}-{stack}"
+    try:
+        cloud = connect(settings.cloud)
+        counts = _magnums_counts(cloud, cluster)
+        if counts and not (rung == Rung.SHUTDOWN and now - _shutdown_since(settings, now) >= DRAIN_SECONDS):
+            for pool, nodes in node_counts(_servers(cloud, cluster), cluster, counts).items():
+                counts[pool] = max(counts[pool], nodes)
+    except (
+        CloudError,
+        keystoneauth1.exceptions.ClientException,
+        openstack.exceptions.SDKException,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
+        raise pulumi.RunError(
+            f"The nodes that run cannot be counted ({type(error).__name__}: {error}), and a ceiling below "
+            "them could end users' servers; try again later."
+        ) from None
+    return counts
+
+
+def node_counts(servers: Iterable[str], cluster: str, groups: Collection[str]) -> dict[str, int]:
+    """How many of the servers are nodes of each group, by their names.
+
+    Cluster API names a server by the cluster, the group and random ends:
+    ``science-prod-abcdefghijkl-low-x7k2p-9vq8r``; the cluster's name is cut to 30 characters.
+    """
+    start = re.escape(cluster.lower()[:CUT].rstrip("-"))
+    counts = dict.fromkeys(groups, 0)
+    for name in servers:
+        mine = [
+            group
+            for group in groups
+            if re.fullmatch(rf"{start}-+([a-z0-9]{{12}}-)?{re.escape(group)}(-[a-z0-9]+){{1,2}}", name)
+        ]
+        if mine:
+            # A server of the group low-2 looks like one of low, too.
+            counts[max(mine, key=len)] += 1
+    return counts
+
+
+def _magnums_counts(cloud: Connection, cluster: str) -> dict[str, int]:
+    """What Magnum counts, below which it refuses a ceiling; it does not follow the autoscaler."""
+    magnum = cloud.container_infrastructure_management
+    answer = magnum.get(f"/clusters/{cluster}/nodegroups", headers=NODE_GROUPS, raise_exc=False)
+    if answer.status_code == 404:
+        return {}
+    openstack.exceptions.raise_from_response(answer)
+    return {str(group["name"]): int(group["node_count"]) for group in answer.json()["nodegroups"]}
+
+
+def _servers(cloud: Connection, cluster: str) -> list[str]:
+    found = cloud.compute.servers(details=False, name=f"^{re.escape(cluster.lower()[:CUT])}")
+    return [str(server.name) for server in found]
+
+
+def _shutdown_since(settings: Settings, now: float) -> float:
+    """When the shutdown began; now if nobody wrote that down, as for a rung that was pinned just now."""
+    if settings.budget.ledger_path is None:
+        return now
+    try:
+        state = rung_file.read(rung_file.beside(settings.budget.ledger_path)).state
+    except AllocationError:  # The rung is pinned, then: that heeds no file.
+        return now
+    return state.since if state.rung == Rung.SHUTDOWN else now
