@@ -129,7 +129,7 @@ class Hub(Section):
 
 
 class Culling(Section):
-    """When what is unused is stopped. An open desktop counts as use, hence the greatest age."""
+    """When what is unused is stopped. An image may count an open desktop as use, hence the greatest age."""
 
     idle_minutes: int = Field(
         default=60, ge=5, le=10080, description="minutes without activity that stop a server"

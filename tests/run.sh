@@ -49,15 +49,15 @@ if wait "$up"; then
     # Some tests count all that the project owns, or what it burns, or switch a fault of the whole cloud on: these
     # have the cloud for themselves, while those without it run beside. Then the others, in two lanes: they mostly
     # wait for Magnum's provider, which looks every 20 s. Those that kill the lab come last, alone.
-    alone=(tests/lab/test_{gateway,openstack,accounting,magnum_race}.py)
+    alone=(tests/lab/test_{gateway,openstack,accounting,magnum_race,budget_ladder}.py)
     one_half=(tests/lab/test_{clusters,dns}.py)
-    other_half=(tests/lab/test_{certificates,placement,shared_drive}.py)
+    other_half=(tests/lab/test_{budget_hook,certificates,placement,shared_drive}.py)
     repairs=tests/lab/test_lab.py
     of_the_cloud=("${alone[@]}" "${one_half[@]}" "${other_half[@]}" "$repairs")
     beside "tests without the cloud" tests/lab "${of_the_cloud[@]/#/--ignore=}"
     stage "tests that have the cloud alone" tests_of "${alone[@]}"
     both
-    beside "tests that share the cloud, one half" "${one_half[@]}"
+    beside "tests that share the cloud, one half, and of the image" "${one_half[@]}" tests/image
     stage "tests that share the cloud, the other" tests_of "${other_half[@]}"
     both
     stage "lab repairs" tests_of "$repairs"

@@ -9,7 +9,7 @@ EVERY_SECONDS = 600
 
 
 def culling_values(*, idle_minutes: int, max_age_hours: int) -> Values:
-    """Stops idle servers, and any server that is too old: an open desktop counts as activity for ever."""
+    """Stops idle servers, and any server that is too old: an image may count an open desktop as activity."""
     return {
         "cull": {
             "enabled": True,
