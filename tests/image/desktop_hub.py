@@ -85,6 +85,11 @@ class DesktopHub:
     password: str = dataclasses.field(repr=False)
     token: str = dataclasses.field(repr=False)
 
+    @property
+    def log(self) -> str:
+        """What it and its servers have said."""
+        return self.log_file.read_text(errors="replace")
+
     def server(self, user: str) -> dict[str, object] | None:
         """What the hub knows of a user's server; None if there is none."""
         headers = {"Authorization": f"token {self.token}"}

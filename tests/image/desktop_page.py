@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,8 +100,3 @@ def says(page: Page) -> str:
     if page.locator("#notice").is_hidden():
         return ""
     return page.locator("#notice-text").text_content() or ""
-
-
-def save(image: Image.Image, path: Path) -> None:
-    """Keeps a picture, for the documents."""
-    image.save(path, optimize=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.image import desktop_page, windows
-from tests.image.conftest import HEIGHT, WIDTH
+from tests.image import chromium, desktop_page, windows
+from tests.image.chromium import HEIGHT, WIDTH
 from tests.image.running_lab import RunningLab
 from tests.image.waiting import until
 
@@ -16,15 +16,17 @@ from tests.image.waiting import until
 @pytest.fixture(scope="module")
 def desktop(browser: Browser, lab: RunningLab) -> Iterator[Page]:
     """The tab that the launcher card opened."""
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = desktop_page.log_in(context, lab)
-    assert lab.family() == [], "a desktop runs that nobody has opened"
-    tab = desktop_page.click_card(page)
-    page.close()
-    desktop_page.wait_for_desktop(tab)
-    yield tab
-    context.close()
+    with chromium.user_of(browser) as context:
+        page = desktop_page.log_in(context, lab)
+        tab = desktop_page.click_card(page)
+        page.close()
+        desktop_page.wait_for_desktop(tab)
+        yield tab
+    # The next tests of this JupyterLab find it as we did.
+    for process in lab.family():
+        if process.name().lower() in ("xfce4-terminal", "thunar"):
+            process.terminate()
+    until(lambda: not windows.titles(lab), "the windows are closed")
 
 
 @pytest.fixture(scope="module")

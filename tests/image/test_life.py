@@ -9,10 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
 from tests.image import desktop_page, windows
-from tests.image.conftest import HEIGHT, WIDTH
 from tests.image.running_lab import SUPERVISOR, RunningLab, marked, running_lab
 from tests.image.waiting import until
 
@@ -105,8 +104,9 @@ def test_a_paused_page_goes_on_when_somebody_comes_back(site: Path, context: Bro
         assert not set(programs) - set(lab.family()), "the same programs run"
 
 
-def test_real_input_counts_as_activity_and_an_open_page_does_not(lab: RunningLab, browser: Browser) -> None:
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+def test_real_input_counts_as_activity_and_an_open_page_does_not(
+    lab: RunningLab, context: BrowserContext
+) -> None:
     page = desktop_page.log_in(context, lab)
     tab = desktop_page.click_card(page)
     # JupyterLab's own page asks its server for news, which counts.
@@ -127,7 +127,6 @@ def test_real_input_counts_as_activity_and_an_open_page_does_not(lab: RunningLab
     tab.mouse.move(400, 300)
     tab.mouse.move(420, 320)
     until(lambda: written.exists() and lab.last_activity() != before, "the mouse is activity")
-    context.close()
 
 
 def moving_picture(lab: RunningLab) -> subprocess.Popen[bytes]:

@@ -9,8 +9,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.image import desktop_page
-from tests.image.conftest import HEIGHT, WIDTH
+from tests.image import chromium, desktop_page
 from tests.image.running_lab import SUPERVISOR, RunningLab, marked
 from tests.image.waiting import until
 
@@ -18,13 +17,12 @@ from tests.image.waiting import until
 @pytest.fixture(scope="module")
 def desktop(browser: Browser, lab: RunningLab) -> Iterator[Page]:
     """A tab with the desktop."""
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-    page = desktop_page.log_in(context, lab)
-    tab = desktop_page.click_card(page)
-    page.close()
-    desktop_page.wait_for_desktop(tab)
-    yield tab
-    context.close()
+    with chromium.user_of(browser) as context:
+        page = desktop_page.log_in(context, lab)
+        tab = desktop_page.click_card(page)
+        page.close()
+        desktop_page.wait_for_desktop(tab)
+        yield tab
 
 
 def killed(lab: RunningLab, name: str) -> psutil.Process:

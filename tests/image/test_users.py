@@ -11,8 +11,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser
 
-from tests.image import desktop_page, windows
-from tests.image.conftest import HEIGHT, WIDTH
+from tests.image import chromium, desktop_page, windows
 from tests.image.running_lab import RunningLab, running_lab
 from tests.image.waiting import until
 
@@ -33,7 +32,7 @@ def test_two_users_see_two_desktops(labs: tuple[RunningLab, RunningLab], browser
     with ExitStack() as stack:
         tabs = []
         for lab in labs:
-            context = stack.enter_context(browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}))
+            context = stack.enter_context(chromium.user_of(browser))
             tabs.append(desktop_page.click_card(desktop_page.log_in(context, lab)))
         for tab in tabs:
             desktop_page.wait_for_desktop(tab)

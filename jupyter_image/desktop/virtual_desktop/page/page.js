@@ -3,11 +3,13 @@
 import RFB from "./novnc/core/rfb.js";
 
 const RETRY_MS = 500;
+const LONGEST_RETRY_MS = 10000;
 const RESIZE_MS = 150;
 const element = (id) => document.getElementById(id);
 const screen = element("screen");
 
 let rfb = null; // the connection, or null
+let attempt = 0; // to connect; a later one takes the place of an earlier
 let resting = false; // paused or stopped: only the user ends it
 let lastInput = Date.now();
 let pauseMs = Infinity;
@@ -17,7 +19,7 @@ let clipboardText = ""; // what both sides have
 const ask = async (method, path, body) => {
   const headers = { "X-Virtual-Desktop": "1", "Content-Type": "application/json" };
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), credentials: "same-origin" });
-  const said = await answer.json().catch(() => ({ problem: `JupyterLab answers with ${answer.status}.` }));
+  const said = await answer.json().catch(() => ({ problem: `Your JupyterLab has been stopped, or you are logged out (status ${answer.status}). Open it again.` }));
   return { ok: answer.ok, said };
 };
 
@@ -50,19 +52,21 @@ const showStopped = async () => {
 
 // Tries until it succeeds or the user has to decide: a program of the desktop that died is started again meanwhile.
 const connect = async (resume) => {
+  const mine = ++attempt;
+  const over = () => resting || mine !== attempt;
   resting = false;
-  lastInput = Date.now();
   if (!resume) notice("The desktop starts…");
-  for (;;) {
+  for (let wait = RETRY_MS; !over(); wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {
     try {
       const { ok, said } = await ask("POST", resume ? "session?resume=1" : "session", windowSize());
+      if (over()) return;
       if (ok) return show(said);
       if (said.problem === "stopped") return await showStopped();
       return rest(said.problem, "Try again", () => connect(false));
     } catch {
-      notice("JupyterLab does not answer. Trying again…");
+      if (!over()) notice("JupyterLab does not answer. Trying again…");
     }
-    await new Promise((done) => setTimeout(done, RETRY_MS));
+    await new Promise((done) => setTimeout(done, wait));
   }
 };
 
@@ -97,16 +101,17 @@ const show = (session) => {
 
 // --- nobody there ---
 
-// Each picture is asked for, and each asking looks like use to a hub's proxy.
+// Each picture is asked for, and each asking looks like use to a hub's proxy; so does each attempt to connect.
 const pause = () => {
+  const connection = rfb;
+  rfb = null;
+  rest("Paused, as nobody was here. Move the mouse or press a key to go on.");
   const picture = screen.querySelector("canvas");
+  if (!connection || !picture) return;
   const still = document.createElement("canvas");
   [still.width, still.height] = [picture.width, picture.height];
   still.getContext("2d").drawImage(picture, 0, 0);
   still.style.cssText = "position:absolute;inset:0;margin:auto;max-width:100%;max-height:100%";
-  const connection = rfb;
-  rfb = null;
-  rest("Paused, as nobody was here. Move the mouse or press a key to go on.");
   connection.disconnect();
   screen.replaceChildren(still);
 };
@@ -118,7 +123,7 @@ const used = () => {
 for (const kind of ["pointermove", "pointerdown", "wheel", "keydown", "touchstart"]) {
   window.addEventListener(kind, used, { capture: true, passive: true });
 }
-setInterval(() => { if (rfb && Date.now() - lastInput > pauseMs) pause(); }, 1000);
+setInterval(() => { if (!resting && Date.now() - lastInput > pauseMs) pause(); }, 1000);
 
 // --- the size ---
 
