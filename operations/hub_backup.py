@@ -3,6 +3,7 @@
     python -m operations.hub_backup list --kubeconfig FILE --namespace jhub
     python -m operations.hub_backup restore --kubeconfig FILE --namespace jhub --from latest
     python -m operations.hub_backup before-upgrade --namespace jhub
+    python -m operations.hub_backup remove-jobs --namespace jhub
 
 The credentials may also be in the variable KUBECONFIG_TEXT. The work itself is done inside the cluster, by
 `operations.hub_database`.
@@ -181,6 +182,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("list", "shows the copies, the newest first"),
         ("restore", "puts a copy in the place of the hub's database"),
         ("before-upgrade", "makes a copy, if there is a database; fails if it cannot"),
+        ("remove-jobs", "removes the Jobs of copies, so that the hub can be removed; the copies stay"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--kubeconfig", type=Path, metavar="FILE", help="credentials of the cluster")
@@ -207,6 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 case "restore":
                     now = datetime.datetime.now(datetime.UTC)
                     print(restore(cluster, options.copy, ask if not options.yes else lambda: True, now=now))
+                case "remove-jobs":
+                    cluster.remove_jobs()
                 case _:
                     print(before_upgrade(cluster))
     except ClusterError as error:

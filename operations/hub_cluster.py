@@ -17,6 +17,9 @@ from operations.hub_jobs import job_from, obstacle, outcome
 CRON_JOB = "hub-backup"
 """The CronJob whose pods reach both the hub's database and its copies."""
 
+JOBS = "app.kubernetes.io/name=hub-backup"
+"""The label of its Jobs and of their pods."""
+
 HUB = "hub"
 DATABASE_CLAIM = "hub-db-dir"
 """Names that the JupyterHub chart gives to the hub's Deployment and to its database's claim."""
@@ -89,6 +92,23 @@ class HubCluster:
         except BaseException:
             self._remove(name)
             raise
+
+    def remove_jobs(self) -> None:
+        """Removes the CronJob's Jobs, those that have ended, too; the copies stay.
+
+        Kubernetes deletes no claim that a pod names, not even after the pod's end. So the Job of last night
+        would hold up the removal of the hub, whose release has the claim of its database.
+
+        Raises:
+            ClusterError: if they do not go in time.
+        """
+        self._ask(
+            self._batch.delete_collection_namespaced_job,
+            self.namespace,
+            label_selector=JOBS,
+            propagation_policy="Foreground",
+        )
+        self._wait(lambda: not self._pods(JOBS), "The Jobs of the hub's copies do not go")
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ import pulumi_openstack
 from components.core_node import CoreNode, CoreNodeArgs
 from components.hub_backup import HubBackup, HubBackupArgs
 from components.hub_namespace import HubNamespace, HubNamespaceArgs
+from components.hub_removal import HubRemoval, HubRemovalArgs
 from components.jupyterhub import RELEASE, JupyterHub
 from components.magnum_cluster import MagnumCluster, MagnumClusterArgs
 from components.network import Network, NetworkArgs
@@ -165,7 +166,7 @@ def build(settings: Settings, facts: CloudFacts, stack: str, spared: Mapping[str
         ),
         inside,
     )
-    JupyterHub(
+    hub = JupyterHub(
         "hub",
         hub_args(
             settings,
@@ -175,6 +176,11 @@ def build(settings: Settings, facts: CloudFacts, stack: str, spared: Mapping[str
             shared_homes_source=homes_source(homes),
             shared_drive_source=drive_source(drive),
         ),
+        inside,
+    )
+    HubRemoval(
+        "hub-removal",
+        HubRemovalArgs(namespace=namespace.namespace, kubeconfig=magnum.kubeconfig, hub=hub.release),
         inside,
     )
     Placeholders(

@@ -100,8 +100,6 @@ def rehearsal(
     try:
         stack.up()
         yield Rehearsal(stack, folder, lab_environment, Users(kubectl, FLAVORS, others + 8))
-        # Pods of Jobs that have ended hold the hub's volume for an hour, and `destroy` would wait for that.
-        kubectl("delete", "jobs", "--namespace", "jhub", "--all", "--cascade=foreground")
     finally:
         stack.destroy()
 

@@ -25,6 +25,7 @@ from kubernetes import client
 
 from components.hub_backup import HubBackup, HubBackupArgs
 from lab import paths
+from operations import hub_jobs
 from tests.lab.cluster_under_test import wait_for
 from tests.lab.conformance import cluster as clusters
 from tests.lab.conformance.cluster import Cluster
@@ -331,6 +332,26 @@ def test_without_a_whole_copy_the_hub_is_not_touched(
     assert cluster.apps.read_namespaced_deployment("hub", NAMESPACE).metadata.generation == generation
 
 
+def test_the_hubs_claim_goes_once_the_jobs_are_removed(cluster: Cluster, kubeconfig: Path) -> None:
+    """What holds up the removal of a hub: a Job of last night, which has ended long ago."""
+    batch: Any = client.BatchV1Api(cluster.core.api_client)
+    api: Any = cluster.core.api_client
+    nightly = api.sanitize_for_serialization(batch.read_namespaced_cron_job("hub-backup", NAMESPACE))
+    job = hub_jobs.job_from(nightly, "nightly", ["list"], writes=False)
+    name = batch.create_namespaced_job(NAMESPACE, job).metadata.name
+    wait_for("the Job has ended", lambda: batch.read_namespaced_job_status(name, NAMESPACE).status.succeeded)
+    cluster.apps.delete_namespaced_deployment("hub", NAMESPACE)
+    wait_for("the hub is gone", lambda: not hub_pods(cluster))
+    cluster.core.delete_namespaced_persistent_volume_claim("hub-db-dir", NAMESPACE)
+    time.sleep(3)
+    assert "hub-db-dir" in claims(cluster), "Kubernetes deletes no claim that a pod names"
+
+    done = operate(kubeconfig, "remove-jobs")
+    assert done.returncode == 0, done.stderr
+    assert not pods(cluster, "")
+    wait_for("the claim is gone", lambda: "hub-db-dir" not in claims(cluster))
+
+
 def test_credentials_are_in_no_plain_state(stack: Stack, cluster: Cluster) -> None:
     assert "client-key-data" in cluster.kubeconfig
     assert "client-key-data" not in stack.state_file.read_text()
@@ -338,9 +359,7 @@ def test_credentials_are_in_no_plain_state(stack: Stack, cluster: Cluster) -> No
 
 def test_it_leaves_nothing(stack: Stack, cluster: Cluster, kubelet: Kubelet) -> None:
     stack.empty()
-    assert not cluster.core.list_namespaced_persistent_volume_claim(
-        NAMESPACE, field_selector="metadata.name=hub-backup"
-    ).items
+    assert "hub-backup" not in claims(cluster)
     wait_for("Jobs and pods are gone", lambda: not pods(cluster, ""))
 
 
@@ -348,3 +367,14 @@ def pods(cluster: Cluster, purpose: str) -> list[str]:
     """Names of the Jobs' pods."""
     found = cluster.core.list_namespaced_pod(NAMESPACE, label_selector="batch.kubernetes.io/job-name")
     return [pod.metadata.name for pod in found.items if purpose in pod.metadata.name]
+
+
+def hub_pods(cluster: Cluster) -> list[Any]:
+    """The hub's own."""
+    return list(cluster.core.list_namespaced_pod(NAMESPACE, label_selector="component=hub").items)
+
+
+def claims(cluster: Cluster) -> set[str]:
+    """Names of the claims to volumes."""
+    found = cluster.core.list_namespaced_persistent_volume_claim(NAMESPACE)
+    return {claim.metadata.name for claim in found.items}

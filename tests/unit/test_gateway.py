@@ -172,6 +172,13 @@ def test_credentials_are_no_outputs(dev: Run, prod: Run) -> None:
         }
 
 
+def test_destroy_removes_the_jobs_of_copies_before_the_hub(dev: Run) -> None:
+    removal = dev.one("hub-removal-jobs")
+    assert "hub-release" in removal.depends_on
+    assert "remove-jobs" in removal.inputs["delete"]
+    assert "raw-kubeconfig" not in removal.inputs["delete"]
+
+
 def test_destroy_waits_for_volumes_before_the_cluster_goes(dev: Run) -> None:
     guard = dev.one("reclaim-wait")
     assert guard.inputs["environment"] == {"secret": {"KUBECONFIG_TEXT": "raw-kubeconfig"}} or guard.inputs[
