@@ -103,10 +103,9 @@ def recovery(browser: Browser, lab: RunningLab, program: str) -> float:
         process.wait(LONGEST_SECONDS)
         began = time.perf_counter()
         tab.reload()
-        _wait_until_seen(tab)
-        took = time.perf_counter() - began
         until(lambda: lab.program(program), f"{program} runs again")
-        return took
+        _wait_until_seen(tab)
+        return time.perf_counter() - began
 
 
 def megabytes(processes: list[psutil.Process]) -> float:

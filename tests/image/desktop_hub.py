@@ -85,6 +85,15 @@ class DesktopHub:
     password: str = dataclasses.field(repr=False)
     token: str = dataclasses.field(repr=False)
 
+    def environment_of_desktop(self, user: str) -> dict[str, str]:
+        """The environment of the programs of a user's desktop."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                found = process.environ() if process.name() == "x11vnc" else {}
+                if found.get("HOME") == str(self.log_file.parent / "homes" / user):
+                    return found
+        raise AssertionError(f"{user} has no desktop:\n{self.log[-3000:]}")
+
     @property
     def log(self) -> str:
         """What it and its servers have said."""

@@ -111,6 +111,7 @@ def test_a_program_that_is_absent_gives_a_dialog(
     until(lambda: name in windows.titles(lab), f"a dialog named {name}")
     dialog = until(lambda: lab.program("zenity"), "the dialog's program runs")
     assert f"there is no {program}" in " ".join(dialog.cmdline())
+    assert "GDK_GL" not in dialog.environ(), "programs have OpenGL, if the panel has not"
     desktop.keyboard.press("Enter")
     until(lambda: name not in windows.titles(lab), "the dialog closes")
 

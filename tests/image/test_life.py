@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,21 +118,14 @@ def test_real_input_counts_as_activity_and_an_open_page_does_not(
         until(lambda: int(tab.evaluate("window.pictures")) > drawn + 50, "pictures come without any input")
         return lab.last_activity() == before
 
-    with moving_picture(lab) as program:
+    x11vnc = until(lambda: lab.program("x11vnc"), "the desktop runs")
+    with windows.moving_picture(x11vnc.environ()):
         until(unchanged_while_pictures_come, "pictures are no activity")
-        program.terminate()
     before = lab.last_activity()
     written = lab.folder() / "last-input"
     tab.mouse.move(400, 300)
     tab.mouse.move(420, 320)
     until(lambda: written.exists() and lab.last_activity() != before, "the mouse is activity")
-
-
-def moving_picture(lab: RunningLab) -> subprocess.Popen[bytes]:
-    """Starts a program in the desktop whose window changes all the time."""
-    x11vnc = until(lambda: lab.program("x11vnc"), "the desktop runs")
-    command = ["zenity", "--progress", "--pulsate", "--text=busy"]
-    return subprocess.Popen(command, env=x11vnc.environ(), stdin=subprocess.PIPE)
 
 
 def count_pictures(tab: Page) -> None:

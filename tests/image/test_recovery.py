@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -45,6 +46,15 @@ def test_a_program_that_is_killed_comes_back_and_the_open_tab_shows_it(
     assert after.pid != before.pid
     until(lambda: desktop_page.says(desktop) == "", "the tab is connected again")
     desktop_page.wait_for_desktop(desktop)
+
+
+def test_a_killed_vnc_server_leaves_no_shared_memory_behind(desktop: Page, lab: RunningLab) -> None:
+    def made_by(pid: int) -> list[str]:
+        # Fields of proc(5): key, shmid, perms, size, cpid, ...
+        lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+        return [line for line in lines if int(line.split()[4]) == pid]
+
+    assert made_by(killed(lab, "x11vnc").pid) == []
 
 
 def test_a_killed_supervisor_comes_back_with_one_desktop_and_new_secrets(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from Xlib import X
@@ -12,6 +15,21 @@ from Xlib.error import XError
 from tests.image.running_lab import RunningLab
 
 OF_THE_DESKTOP = ("xfce4-panel", "Desktop")
+
+
+@contextlib.contextmanager
+def moving_picture(environment: Mapping[str, str]) -> Iterator[None]:
+    """A window in a desktop that changes all the time, for the length of the block.
+
+    Args:
+        environment: that of a program of the desktop.
+    """
+    command = ["zenity", "--progress", "--pulsate", "--text=busy"]
+    with subprocess.Popen(command, env=dict(environment), stdin=subprocess.PIPE) as program:
+        try:
+            yield
+        finally:
+            program.terminate()
 
 
 def titles(lab: RunningLab) -> list[str]:

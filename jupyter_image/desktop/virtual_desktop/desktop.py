@@ -211,7 +211,7 @@ class Desktop:
         while not folder.bus(self._place).exists():
             await asyncio.sleep(POLL_SECONDS)
         for name in programs.XFCE:
-            keeping = self._starter.keep(name, [programs.path_of(name)], environment)
+            keeping = self._starter.keep(name, [programs.path_of(name)], {**environment, **programs.LEAN})
             tasks.append(asyncio.create_task(keeping))
         return tasks
 

@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 
+from .programs import LEAN
+
 
 def main() -> None:
     """``virtual-desktop-open TITLE PROGRAM [ARGUMENT...]``."""
@@ -14,8 +16,10 @@ def main() -> None:
     title, program, *arguments = sys.argv[1:]
     found = shutil.which(program)
     command = [found, *arguments] if found else dialog(title, program)
+    # The panel does without OpenGL; what it starts need not.
+    environment = {name: text for name, text in os.environ.items() if name not in LEAN}
     # In our place, so that nothing of us stays in memory.
-    os.execv(command[0], command)  # noqa: S606 - a program of the launcher's, without a shell
+    os.execve(command[0], command, environment)  # noqa: S606 - a program of the launcher's, without a shell
 
 
 def dialog(title: str, program: str) -> list[str]:

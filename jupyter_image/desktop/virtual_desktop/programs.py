@@ -22,6 +22,9 @@ NOVNC = Path("/usr/share/novnc")
 XFCE = ("xfsettingsd", "xfwm4", "xfce4-panel", "xfdesktop")
 """XFCE without its session manager, which would start agents and remember windows in the home."""
 
+LEAN = {"GDK_GL": "disable"}
+"""XFCE draws without OpenGL, whose software renderer takes 10 MB of each program that merely asks for it."""
+
 PACKAGES = {
     "Xvfb": "xvfb",
     "x11vnc": "x11vnc",
@@ -91,6 +94,8 @@ def x11vnc(place: Path, display: str) -> list[str]:
         *("-passwdfile", f"read:{folder.password(place)}"),
         # Nothing from an old home, no commands, no remote control by X properties.
         *("-norc", "-nocmds", "-noremote", "-nolookup"),
+        # Segments of shared memory would outlive an x11vnc that is killed, and nobody would remove them.
+        "-noshm",
         # The clipboard goes another way.
         "-nosel",
         *("-forever", "-shared", "-repeat", "-xrandr", "-nodpms", "-quiet"),
