@@ -183,38 +183,6 @@ def test_package_lists_say_why(file: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def known_packages(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names in Debian's index, as far as this machine has it."""
-    if shutil.which("apt-cache") is None:
-        pytest.skip("no apt-cache here: not a Debian or Ubuntu machine")
-    names = package_names()
-    if len(names) < 10_000 and os.geteuid() == 0:
-        # An index of our own: who installs packages meanwhile holds the machine's locked.
-        own = tmp_path_factory.mktemp("apt")
-        options = ["--option", f"Dir::State::Lists={own}/lists", "--option", f"Dir::Cache={own}/cache"]
-        subprocess.run(["apt-get", "--quiet", *options, "update"], check=True, stdout=subprocess.DEVNULL)
-        names = package_names(*options)
-    if len(names) < 10_000:
-        pytest.skip("apt has no index here; run `apt-get update` as root")
-    return names
-
-
-def package_names(*options: str) -> set[str]:
-    """All names of the index that the options name."""
-    command = ["apt-cache", *options, "pkgnames"]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
-
-
-@pytest.mark.parametrize("file", LISTS, ids=lambda path: path.name)
-def test_package_lists_say_why(file: Path) -> None:
-    named = packages(file)
-    assert len(set(named)) == len(named)
-    assert all(re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", name) for name in named)
-    paragraph = file.read_text().split("\n\n", 1)[1]
-    assert paragraph.startswith("# "), "the first package has no reason"
-
-
-@pytest.fixture(scope="module")
 def known_packages() -> set[str]:
     """The names in Debian's index, as far as this machine has it."""
     if shutil.which("apt-cache") is None:
