@@ -12,8 +12,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import requests
@@ -24,6 +25,8 @@ from tests.image.waiting import until
 PACKAGE = Path(__file__).resolve().parents[2] / "jupyter_image" / "desktop"
 MARK = "VIRTUAL_DESKTOP_FOLDER"
 SUPERVISOR = "virtual_desktop"
+
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,15 @@ def _name(process: psutil.Process) -> str:
     command = process.cmdline()
     # What runs as ``python -m`` is known by its module.
     return command[command.index("-m") + 1] if "-m" in command[:-1] else process.name()
+
+
+def each_says(processes: Iterable[psutil.Process], ask: Callable[[psutil.Process], Answer]) -> list[Answer]:
+    """What each answers. One that has ended meanwhile says nothing: a desktop's helpers come and go."""
+    answers = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            answers.append(ask(process))
+    return answers
 
 
 def marked(folder: Path) -> list[psutil.Process]:

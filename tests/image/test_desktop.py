@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.image import chromium, desktop_page, windows
 from tests.image.chromium import HEIGHT, WIDTH
-from tests.image.running_lab import RunningLab
+from tests.image.running_lab import RunningLab, each_says
 from tests.image.waiting import until
 
 
@@ -23,8 +23,8 @@ def desktop(browser: Browser, lab: RunningLab) -> Iterator[Page]:
         desktop_page.wait_for_desktop(tab)
         yield tab
     # The next tests of this JupyterLab find it as we did.
-    for process in lab.family():
-        if process.name().lower() in ("xfce4-terminal", "thunar"):
+    for process, name in each_says(lab.family(), lambda each: (each, each.name().lower())):
+        if name in ("xfce4-terminal", "thunar"):
             process.terminate()
     until(lambda: not windows.titles(lab), "the windows are closed")
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from tests.image import desktop_page, windows
-from tests.image.running_lab import SUPERVISOR, RunningLab, marked, running_lab
+from tests.image.running_lab import SUPERVISOR, RunningLab, each_says, marked, running_lab
 from tests.image.waiting import until
 
 PROGRAMS = ("Xvfb", "xfwm4", "xfce4-panel", "xfdesktop", "x11vnc", "websockify", "dbus-daemon")
@@ -19,7 +19,9 @@ PROGRAMS = ("Xvfb", "xfwm4", "xfce4-panel", "xfdesktop", "x11vnc", "websockify",
 
 def alive(processes: list[psutil.Process]) -> list[str]:
     """The names of those that still run."""
-    return [each.name() for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    running = [each for each in processes if each.is_running()]
+    said = each_says(running, lambda each: (each.name(), each.status()))
+    return [name for name, status in said if status != psutil.STATUS_ZOMBIE]
 
 
 def test_nothing_runs_and_nothing_is_written_before_the_first_use(site: Path) -> None:

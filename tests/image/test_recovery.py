@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.image import chromium, desktop_page
-from tests.image.running_lab import SUPERVISOR, RunningLab, marked
+from tests.image.running_lab import SUPERVISOR, RunningLab, each_says, marked
 from tests.image.waiting import until
 
 
@@ -30,7 +30,8 @@ def killed(lab: RunningLab, name: str) -> psutil.Process:
     """Kills a program, and gives what has been killed."""
     process = until(lambda: lab.program(name), f"{name} runs")
     process.kill()
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, f"{name} has gone")
+    gone: tuple[list[str], ...] = ([], [psutil.STATUS_ZOMBIE])
+    until(lambda: each_says([process], lambda each: each.status()) in gone, f"{name} has gone")
     return process
 
 
@@ -86,7 +87,8 @@ def test_a_program_of_the_user_outlives_the_window_manager(desktop: Page, lab: R
 
 
 def test_orphans_are_reaped(desktop: Page, lab: RunningLab) -> None:
-    zombies = [process for process in lab.family() if process.status() == psutil.STATUS_ZOMBIE]
+    said = each_says(lab.family(), lambda each: (each, each.status()))
+    zombies = [each for each, status in said if status == psutil.STATUS_ZOMBIE]
     until(
         lambda: not [each for each in zombies if each.is_running()],
         f"these are reaped: {json.dumps(str(zombies))}",

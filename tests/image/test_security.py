@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext
 
 from lab.ports import HOST
 from tests.image import desktop_page, rfb
-from tests.image.running_lab import RunningLab, everybodys_python
+from tests.image.running_lab import RunningLab, each_says, everybodys_python
 from tests.image.waiting import until
 
 PATH = "/virtual-desktop"
@@ -60,13 +60,13 @@ def ticket(lab: RunningLab) -> str:
 
 
 def test_no_program_listens_on_a_network_address(desktop: RunningLab) -> None:
-    listening = [
-        (process.name(), connection.laddr)
-        for process in desktop.family()
-        for connection in process.net_connections(kind="inet")
-    ]
-    assert listening == []
+    assert [each for each in each_says(desktop.family(), at_the_network) if each[1]] == []
     assert desktop.program("x11vnc") and desktop.program("websockify"), "what was looked at does run"
+
+
+def at_the_network(process: psutil.Process) -> tuple[str, list[object]]:
+    """A program's name and its addresses."""
+    return process.name(), [connection.laddr for connection in process.net_connections(kind="inet")]
 
 
 @pytest.mark.parametrize("socket_name", ["vnc", "websocket", "door"])

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.image import chromium, desktop_page, windows
-from tests.image.running_lab import RunningLab, running_lab
+from tests.image.running_lab import RunningLab, each_says, running_lab
 from tests.image.waiting import until
 
 UNIX_USERS = ("games", "daemon")
@@ -44,5 +44,5 @@ def test_two_users_see_two_desktops(labs: tuple[RunningLab, RunningLab], browser
         until(lambda: "Thunar" in str(windows.titles(first)), "the first user's file manager has a window")
         assert windows.titles(second) == [], "the second user does not see it"
         for lab in labs:
-            owners = {process.uids().real for process in lab.family()}
+            owners = set(each_says(lab.family(), lambda process: process.uids().real))
             assert owners == {psutil.Process(lab.process.pid).uids().real}
