@@ -18,6 +18,14 @@ GPU = "jetstream2-gpu.indiana.xsede.org"
 START, END = date(2023, 7, 1), date(2024, 6, 30)
 GRANTED = 100_000.0
 BEGINS = times.day_begins(START)
+ROOT = Path(__file__).resolve().parents[3]
+GOOD = f"1688300000.25,{CPU},10.5,100000.0,2023-07-01,2024-06-30"
+"""A line of a ledger."""
+
+
+def names(directory: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in directory.iterdir())
 
 
 def row(

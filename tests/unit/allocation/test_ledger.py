@@ -20,20 +20,16 @@ from tests.unit.allocation.ledgers import (
     BEGINS,
     CPU,
     END,
+    GOOD,
     GPU,
+    ROOT,
     START,
     any_rows,
+    names,
     row,
     text,
     written,
 )
-
-ROOT = Path(__file__).resolve().parents[3]
-GOOD = f"1688300000.25,{CPU},10.5,100000.0,2023-07-01,2024-06-30"
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
 
 
 def test_what_was_appended_is_read(tmp_path: Path) -> None:

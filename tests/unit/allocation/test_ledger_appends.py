@@ -17,17 +17,12 @@ from allocation import ledger, ledger_file
 from allocation.errors import AllocationError
 from allocation.ledger import HEADER
 from tests.unit.allocation.ledgers import (
-    CPU,
+    GOOD,
+    ROOT,
+    names,
     row,
     text,
 )
-
-ROOT = Path(__file__).resolve().parents[3]
-GOOD = f"1688300000.25,{CPU},10.5,100000.0,2023-07-01,2024-06-30"
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
 
 
 def test_a_crash_at_any_byte_costs_at_most_the_row_being_written(tmp_path: Path) -> None:
