@@ -83,6 +83,14 @@ def test_what_running_servers_may_take_starts_no_more_at_once(rung: Rung) -> Non
     assert decision.why == "350 SU may still go to users, and servers that run may take 350"
 
 
+@pytest.mark.parametrize("rung", [rung for rung in Rung if rung < Rung.SHUTDOWN])
+def test_where_servers_end_sooner_than_a_shutdown_takes_the_shutdown_comes_first(rung: Rung) -> None:
+    """An hour of 50 SU/h for the servers, two for the orderly shutdown: what is left is not enough for it."""
+    decision = decide(state(rung, 0), dataclasses.replace(CALM, spendable=60, expected=0, settle_hours=0))
+    assert decision.state.rung == Rung.SHUTDOWN
+    assert decision.why == "60 SU may still go to users, and stopping alone may take 100"
+
+
 def test_near_the_end_little_is_enough() -> None:
     """What is left cannot be burnt in the hour that is left."""
     last_hour = dataclasses.replace(CALM, spendable=51, expected=10, hours_left=1)
@@ -157,7 +165,7 @@ def test_whatever_the_figures_no_rung_is_entered_twice_in_a_day(
             assert reading.spendable > reading.last_drain
         if after.rung > stands.rung:
             climbed.append((now, after.rung))
-            hard = reading.spendable <= reading.last_servers
+            hard = reading.spendable <= max(reading.last_servers, reading.last_drain)
             assert hard or after.rung == stands.rung + 1
             assert hard or stands.rung == Rung.NORMAL or stood >= CLIMB_DWELL
         stands = after
