@@ -17,12 +17,18 @@ class _Closed(BaseModel):
 
 
 class Release(_Closed):
-    """An official release: one archive (or bare program) and the publisher's checksum list."""
+    """An official release: one archive (or bare program) and what it must be.
+
+    Attributes:
+        sha256: of the download; None where nobody has pinned it yet, and the publisher's list decides.
+        checksums: the publisher's checksum list, asked only where ``sha256`` is None.
+        members: binary to its path in the archive; an empty path: the download is the program itself.
+    """
 
     url: str
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     checksums: str
     members: dict[str, str]
-    """Binary to its path in the archive; an empty path: the download is the program itself."""
 
 
 class Copy(_Closed):

@@ -56,7 +56,8 @@ def expected_checksum(checksums: str, file_name: str) -> str | None:
 
 def _download(release: Release) -> Path:
     name = release.url.rpartition("/")[2]
-    expected = expected_checksum(_get(release.checksums).text, name)
+    by = "versions.toml" if release.sha256 else "its publisher"
+    expected = release.sha256 or expected_checksum(_get(release.checksums).text, name)
     if expected is None:
         raise LabError(f"{release.checksums} has no checksum for {name}: the release is not used.")
     kept = paths.cache() / "downloads" / f"{expected[:16]}-{name}"
@@ -65,7 +66,7 @@ def _download(release: Release) -> Path:
         actual = hashlib.sha256(content).hexdigest()
         if actual != expected:
             raise LabError(
-                f"{release.url} has SHA-256 {actual}, but its publisher says {expected}: not installed. "
+                f"{release.url} has SHA-256 {actual}, but {by} says {expected}: not installed. "
                 "Something between here and the publisher changes files; try from another network."
             )
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -60,12 +60,18 @@ def _archive(path: Path, member: str, content: bytes) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _tool(url: str, checksums: str, module: Module | None = None, lab_plugin: str | None = None) -> Tool:
+def _tool(
+    url: str,
+    checksums: str,
+    module: Module | None = None,
+    lab_plugin: str | None = None,
+    sha256: str | None = None,
+) -> Tool:
     return Tool(
         version="1.2.3",
         binaries=["hello"],
         version_arguments=["--version"],
-        release=Release(url=url, checksums=checksums, members={"hello": "folder/hello"}),
+        release=Release(url=url, sha256=sha256, checksums=checksums, members={"hello": "folder/hello"}),
         module=module,
         lab_plugin=lab_plugin,
         plugin="hello" if lab_plugin else None,
@@ -90,6 +96,32 @@ def test_release_is_installed_when_its_checksum_is_right(
     assert found.source == "official release"
     assert (paths.BIN / "hello").read_bytes() == PROGRAM
     assert install.installed() == [found]
+
+
+def test_pinned_checksum_decides_and_no_list_is_asked(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, folder = site
+    checksum = _archive(folder / "hello.tar.gz", "folder/hello", PROGRAM)
+    nowhere = "http://127.0.0.1:9/sums"
+    _use(_tool(f"{url}/hello.tar.gz", nowhere, sha256=checksum), monkeypatch)
+
+    [found] = install.install()
+
+    assert found.source == "official release"
+
+
+def test_release_that_is_not_what_was_pinned_is_refused_whatever_its_publisher_says(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, folder = site
+    checksum = _archive(folder / "hello.tar.gz", "folder/hello", PROGRAM)
+    (folder / "sums").write_text(f"{checksum}  hello.tar.gz\n")
+    _use(_tool(f"{url}/hello.tar.gz", f"{url}/sums", sha256="0" * 64), monkeypatch)
+
+    with pytest.raises(LabError, match=r"but versions\.toml says 0000"):
+        install.install()
+    assert not (paths.BIN / "hello").exists()
 
 
 def test_nothing_is_fetched_twice(site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
