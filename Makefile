@@ -22,7 +22,7 @@ budget: $(READY) ## Decide and show how hard to brake, YES=1 applies it: make bu
 	@$(PY) -m stacks.budget_job --stack $(STACK) $(if $(YES),--yes)
 
 test: $(READY) ## Run all checks and all tests (CI runs this)
-	@tests/run.sh
+	@$(PY) -m tests.lanes
 
 checks: $(READY) ## Lint and types
 	@$(VENV)/bin/ruff check .
@@ -41,7 +41,7 @@ format: $(READY) ## Format the code
 .venv: $(READY) ## Make the virtual environment
 
 $(READY): requirements.txt
-	@echo "… Python packages into $(VENV)"
+	@echo "… Python packages into $(VENV)" >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and \
 		"Python 3.11 or 3.12 is needed, this is " + sys.version.split()[0] + "; name one by PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
