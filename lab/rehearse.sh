@@ -5,7 +5,6 @@ cd "$(dirname "$0")/.."
 exports=$(.venv/bin/python -m lab env)
 eval "$exports"
 
-mkdir -p .lab/pulumi/backend
 pulumi stack select dev --create >/dev/null
 pulumi up --stack dev --yes --non-interactive
 
