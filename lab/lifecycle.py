@@ -6,15 +6,13 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
 from lab import accounting, internet, kubernetes, openstack, paths, processes, progress
 from lab.toolchain import charts
 from lab.toolchain import install as toolchain
-
-Action = Callable[[], None]
 
 START_SECONDS = 120.0
 """How long a service may take to answer; generous, because a first start shares two cores with others."""
