@@ -23,9 +23,8 @@ def _clusters_answer() -> bool:
 
 
 def _answers(folder: folders.Folder) -> bool:
-    # The keeper alone hands out slots; a cluster without one has not been looked at yet.
-    if folder.slot() is None:
+    plane = folder.made_control_plane()
+    if plane is None:
         return False
-    plane = folder.control_plane()
     # Nobody but the keeper starts the rest again: without them the API server answers, and nothing happens.
     return all(processes.find(service.name) for service in plane.services()) and plane.answers()
