@@ -8,6 +8,8 @@ import http.server
 import io
 import json
 import re
+import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -282,6 +284,44 @@ def test_unfinished_folder_is_no_installed_tool(tmp_path: Path) -> None:
 )
 def test_checksum_lists_of_all_publishers_are_read(listing: str, expected: str | None) -> None:
     assert releases.expected_checksum(listing, "hello.tar.gz") == expected
+
+
+PIP = """#!/bin/sh
+bin=$(dirname "$0")
+if [ -e "$0.fails" ]; then touch "$bin/go"; rm "$0.fails"; echo "no space" >&2; exit 1; fi
+printf '#!/bin/sh\\necho go1.26.6\\n' > "$bin/go"; chmod +x "$bin/go"
+"""
+
+
+def test_a_go_whose_installation_failed_halfway_is_installed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = inventory.load().go
+    run = subprocess.run
+    outcomes = ["venv fails", "pip fails", "works"]
+
+    def fake(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if "venv" not in command:
+            return run(command, **options)
+        outcome = outcomes.pop(0)
+        pip = Path(command[-1]) / "bin" / "pip"
+        pip.parent.mkdir(parents=True)
+        if outcome == "venv fails":
+            return subprocess.CompletedProcess(command, 1, "Error: no ensurepip", "")
+        pip.write_text(PIP)
+        pip.chmod(0o755)
+        if outcome == "pip fails":
+            pip.with_name("pip.fails").touch()
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(subprocess, "run", fake)
+    with pytest.raises(LabError, match=r"could not be installed: Error: no ensurepip Install Go"):
+        go_modules.find_go(go)
+    with pytest.raises(LabError, match=r"could not be installed: no space Install Go"):
+        go_modules.find_go(go)
+    for _ in range(2):
+        found = go_modules.find_go(go)
+        assert run([found], capture_output=True, text=True, check=True).stdout == "go1.26.6\n"
+    assert outcomes == []
 
 
 def test_every_tool_has_a_way_that_needs_no_release_site() -> None:
