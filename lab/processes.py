@@ -30,7 +30,8 @@ class Service:
     Attributes:
         name: also the name of its pid and log file.
         command: program and arguments; never holds a secret, since the process list shows it.
-        environment: added to the lab's own environment.
+        environment: added to the lab's own environment, or all there is.
+        has_only_its_environment: nothing of the lab's own environment reaches it.
         ports: loopback ports it will listen on; a taken one is reported before the start.
         ready: tells whether it answers; polled until true. None: ready once started.
         directory: the working folder.
@@ -39,6 +40,7 @@ class Service:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    has_only_its_environment: bool = False
     ports: Sequence[int] = ()
     ready: Callable[[], bool] | None = None
     directory: Path | None = None
@@ -100,7 +102,7 @@ def start(service: Service) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **service.environment},
+            env={**({} if service.has_only_its_environment else os.environ), **service.environment},
             cwd=service.directory,
             start_new_session=True,
         )
