@@ -27,6 +27,7 @@ def up() -> None:
     with _alone(), progress.step("The rehearsal cloud is up"):
         # Pulumi makes no folder for a backend that is one.
         paths.PULUMI_BACKEND.mkdir(parents=True, exist_ok=True)
+        processes.adopt_orphans()
         # Most of OpenStack's set-up waits for the network, most of the tools' for the compiler.
         with ThreadPoolExecutor(2) as pool:
             tools = pool.submit(_tools)
@@ -76,8 +77,10 @@ def down() -> None:
 
 def _stop_all() -> None:
     with progress.step("The rehearsal cloud is down"):
+        processes.adopt_orphans()
         processes.stop(kubernetes.service().name)
         # Listed only now: until it ended, the keeper may have started one more.
+        processes.adopt_orphans()
         names = processes.known()
         with ThreadPoolExecutor(len(names) + 1) as pool:
             list(pool.map(processes.stop, [name for name in names if name != openstack.DATABASE]))

@@ -63,4 +63,4 @@ def test_a_pod_sees_nothing_of_the_operators_environment(
     assert seen.pop("HOME") == str(tmp_path)
     assert "/usr/bin" in seen.pop("PATH").split(":")
     # Python adds the last one itself where the language is plain C.
-    assert set(seen) <= {"KUBERNETES_SERVICE_HOST", "NO_PROXY", "LANG", "LC_CTYPE"}
+    assert set(seen) <= {"KUBERNETES_SERVICE_HOST", "NO_PROXY", "LANG", "LC_CTYPE", processes.MARK}

@@ -61,6 +61,19 @@ def test_up_again_starts_nothing_and_down_keeps_what_there_is() -> None:
     assert (paths.STATE / "kept").exists()
 
 
+def test_a_process_that_nobody_wrote_down_is_neither_started_twice_nor_left() -> None:
+    """Its starter was killed between the two."""
+    lifecycle.up()
+    first = keeper()
+    processes.pid_file("keeper").unlink()
+    lifecycle.up()
+    assert keeper() == first
+
+    processes.pid_file("keeper").unlink()
+    lifecycle.down()
+    assert not first.is_running()
+
+
 def test_reset_stops_all_and_removes_what_there_is_and_up_begins_anew() -> None:
     lifecycle.up()
     first = keeper()
