@@ -18,7 +18,7 @@ from lab import internet, openstack, paths, processes
 from lab.kubernetes.control_plane import STOP_ORDER
 from lab.kubernetes.folders import Folder
 from lab.ports import NAME_SERVER
-from tests.lab.cluster_under_test import ClusterUnderTest, Kubernetes
+from tests.lab.cluster_under_test import ClusterUnderTest, Kubernetes, wait_for
 from tests.lab.listening import Place, listening
 from tests.lab.test_clusters import delete_cluster, make_cluster, network, template
 
@@ -53,7 +53,7 @@ def kill(*victims: psutil.Process) -> None:
     """Gives them no chance to put anything in order."""
     for victim in victims:
         victim.send_signal(signal.SIGKILL)
-    psutil.wait_procs(victims, timeout=10)
+    wait_for("they end", lambda: all(map(_has_ended, victims)), 10)
 
 
 @pytest.fixture(scope="module")
@@ -74,22 +74,23 @@ def all_is_kept(
 ) -> Iterator[Callable[[], None]]:
     """Looks for what was committed, once, before anything is killed: nothing of the lab makes it again."""
     kubernetes = Kubernetes(cloud, cluster, tmp_path_factory.mktemp("certificates"))
-    compute: Any = cloud.compute
+    cinder: Any = cloud.block_storage
     name = f"kept-{uuid.uuid4().hex[:6]}"
-    keypair = compute.create_keypair(name=name)
+    volume = cinder.create_volume(name=name, size=1)
+    wait_for("a volume", lambda: cinder.get_volume(volume.id).status == "available")
     kubernetes.call("POST", CONFIG_MAPS, {"metadata": {"name": name}, "data": {"is": "kept"}})
     servers = {server.id for server in cluster.servers()}
     assert servers
 
     def look() -> None:
-        found = compute.find_keypair(name)
-        assert found is not None
-        assert found.fingerprint == keypair.fingerprint
+        found = cinder.get_volume(volume.id)
+        assert (found.name, found.status) == (name, "available")
         assert kubernetes.call("GET", f"{CONFIG_MAPS}/{name}")["data"] == {"is": "kept"}
         assert {server.id for server in cluster.servers()} == servers
 
     yield look
-    compute.delete_keypair(name)
+    cinder.delete_volume(volume)
+    cinder.wait_for_delete(volume, interval=0.2, wait=30)
 
 
 @pytest.mark.parametrize("name", SERVICES)
