@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -26,6 +26,14 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
+
+Answer = TypeVar("Answer")
+
+
+@app.callback()
+def _directly() -> None:
+    # For whatever the command asks of the lab itself, and for all that it starts.
+    os.environ.update(environment.direct(os.environ))
 
 
 @app.command()
@@ -47,7 +55,7 @@ def down(as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show services, ports, memory and tools. Exit status 1 unless all services answer."""
-    found = lab_status.status()
+    found = _run(lab_status.status)
     if as_json:
         print(json.dumps(lab_status.as_dict(found), indent=1))
     else:
@@ -113,9 +121,9 @@ app.command("accounting", epilog="Example: python -m lab accounting --allocated 
 )
 
 
-def _run(action: lifecycle.Action) -> None:
+def _run(action: Callable[[], Answer]) -> Answer:
     try:
-        action()
+        return action()
     except LabError as error:
         _fail(str(error))
     except OSError as error:

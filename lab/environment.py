@@ -14,6 +14,9 @@ from lab.ports import HOST
 PASSPHRASE = "rehearsal"
 """Opens the lab's own Pulumi states. Public by design: they hold nothing of value."""
 
+_NO_PROXY = ("NO_PROXY", "no_proxy")
+"""Some clients read the one, some the other, some prefer one of them."""
+
 
 def variables(current: Mapping[str, str]) -> dict[str, str | None]:
     """The variables to set; None for those to remove.
@@ -23,7 +26,6 @@ def variables(current: Mapping[str, str]) -> dict[str, str | None]:
     """
     first = [str(paths.BIN), str(Path(sys.prefix) / "bin")]
     rest = [entry for entry in current.get("PATH", "").split(os.pathsep) if entry and entry not in first]
-    direct = [entry for entry in current.get("NO_PROXY", "").split(",") if entry and entry != HOST]
     # An address or credential of a real cloud left in the shell would win over the lab's clouds.yaml.
     foreign: dict[str, str | None] = {name: None for name in current if name.startswith("OS_")}
     return foreign | {
@@ -38,9 +40,19 @@ def variables(current: Mapping[str, str]) -> dict[str, str | None]:
         "OS_CLIENT_CONFIG_FILE": str(paths.CLOUDS_YAML),
         "OS_CLOUD": "lab",
         "KUBECONFIG": str(paths.STATE / "kubeconfig"),
-        "NO_PROXY": ",".join([*direct, HOST]),
-        "no_proxy": ",".join([*direct, HOST]),
+        **direct(current),
     }
+
+
+def direct(current: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which no proxy comes between a client and the lab.
+
+    Args:
+        current: the environment whose own exceptions stay, in whichever case they are written.
+    """
+    entries = [entry.strip() for name in _NO_PROXY for entry in current.get(name, "").split(",")]
+    others = dict.fromkeys(entry for entry in entries if entry and entry != HOST)
+    return dict.fromkeys(_NO_PROXY, ",".join([*others, HOST]))
 
 
 def exports(current: Mapping[str, str]) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 
 from lab import accounting, internet, kubernetes, openstack, paths, processes, progress
 from lab.toolchain import charts
 from lab.toolchain import install as toolchain
-
-Action = Callable[[], None]
 
 START_SECONDS = 120.0
 """How long a service may take to answer; generous, because a first start shares two cores with others."""
@@ -25,6 +25,9 @@ def up() -> None:
         LabError: what is wrong and what to do about it.
     """
     with _alone(), progress.step("The rehearsal cloud is up"):
+        # Pulumi makes no folder for a backend that is one.
+        paths.PULUMI_BACKEND.mkdir(parents=True, exist_ok=True)
+        processes.adopt_orphans()
         # Most of OpenStack's set-up waits for the network, most of the tools' for the compiler.
         with ThreadPoolExecutor(2) as pool:
             tools = pool.submit(_tools)
@@ -74,8 +77,10 @@ def down() -> None:
 
 def _stop_all() -> None:
     with progress.step("The rehearsal cloud is down"):
+        processes.adopt_orphans()
         processes.stop(kubernetes.service().name)
         # Listed only now: until it ended, the keeper may have started one more.
+        processes.adopt_orphans()
         names = processes.known()
         with ThreadPoolExecutor(len(names) + 1) as pool:
             list(pool.map(processes.stop, [name for name in names if name != openstack.DATABASE]))
@@ -93,11 +98,23 @@ def reset() -> None:
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """One `up`, `down` or `reset` at a time."""
-    paths.STATE.mkdir(parents=True, exist_ok=True)
-    with (paths.STATE / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.say("Waiting for another `python -m lab` command that is at work in this checkout")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        while True:
+            paths.STATE.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((paths.STATE / "lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                progress.say("Waiting for another `python -m lab` command that is at work in this checkout")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_there(lock):
+                break
         yield
+
+
+def _is_there(lock: IO[str]) -> bool:
+    """Is it the file that others lock? A `reset` that was waited for has removed it."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), (paths.STATE / "lock").stat())
+    except FileNotFoundError:
+        return False

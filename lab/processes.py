@@ -22,6 +22,9 @@ import psutil
 from lab import paths, ports
 from lab.errors import LabError
 
+MARK = "LAB_PID_FILE"
+"""The variable by which a process of the lab is known even before it has a pid file."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Service:
@@ -30,7 +33,8 @@ class Service:
     Attributes:
         name: also the name of its pid and log file.
         command: program and arguments; never holds a secret, since the process list shows it.
-        environment: added to the lab's own environment.
+        environment: added to the lab's own environment, or all there is.
+        has_only_its_environment: nothing of the lab's own environment reaches it.
         ports: loopback ports it will listen on; a taken one is reported before the start.
         ready: tells whether it answers; polled until true. None: ready once started.
         directory: the working folder.
@@ -39,6 +43,7 @@ class Service:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    has_only_its_environment: bool = False
     ports: Sequence[int] = ()
     ready: Callable[[], bool] | None = None
     directory: Path | None = None
@@ -100,16 +105,36 @@ def start(service: Service) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **service.environment},
+            env={
+                **({} if service.has_only_its_environment else os.environ),
+                **service.environment,
+                MARK: str(pid_file(service.name)),
+            },
             cwd=service.directory,
             start_new_session=True,
         )
-    record = {"pid": child.pid, "started": _started(child.pid)}
-    # Written aside and renamed, so that a crash never leaves half a pid file.
-    temporary = pid_file(service.name).with_suffix(".new")
-    temporary.write_text(json.dumps(record))
-    temporary.rename(pid_file(service.name))
+    _record(service.name, child.pid)
     return True
+
+
+def _record(name: str, pid: int) -> None:
+    record = {"pid": pid, "started": _started(pid)}
+    # Written aside and renamed, so that a crash never leaves half a pid file.
+    temporary = pid_file(name).with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(record))
+    temporary.rename(pid_file(name))
+
+
+def adopt_orphans() -> None:
+    """Gives those a pid file whose starter was killed before it could write one."""
+    for process in psutil.process_iter():
+        # Gone meanwhile, or another user's.
+        with contextlib.suppress(psutil.Error, OSError):
+            marked = Path(process.environ().get(MARK, ""))
+            # What a service starts inherits its mark, but leads no session.
+            leads = os.getsid(process.pid) == process.pid
+            if marked.parent == paths.RUN and leads and find(marked.stem) is None:
+                _record(marked.stem, process.pid)
 
 
 def wait_ready(service: Service, timeout: float) -> None:

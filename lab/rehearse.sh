@@ -5,9 +5,19 @@ cd "$(dirname "$0")/.."
 exports=$(.venv/bin/python -m lab env)
 eval "$exports"
 
-mkdir -p .lab/pulumi/backend
 pulumi stack select dev --create >/dev/null
-pulumi up --stack dev --yes --non-interactive
+pulumi up --stack dev --yes --non-interactive || {
+    status=$?
+    # An update takes its own lock away when it fails: one that is still there is another's.
+    if compgen -G ".lab/pulumi/backend/.pulumi/locks/organization/*/dev/*.json" >/dev/null; then
+        cat >&2 <<'END'
+
+Another update of the stack dev is at work, or was killed and left its lock. If none is at work:
+  eval "$(.venv/bin/python -m lab env)"; pulumi cancel --stack dev --yes; make rehearse
+END
+    fi
+    exit "$status"
+}
 
 echo
 echo "What stands:"

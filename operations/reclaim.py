@@ -136,12 +136,19 @@ def main() -> int:
         def volumes() -> list[dict[str, Any]]:
             return items(api.list_persistent_volume(_request_timeout=REQUEST_SECONDS))
 
+        kept: list[str] = []
+
+        def look() -> list[str]:
+            seen = volumes()
+            # Of the last look, since one more question could fail when all is well.
+            kept[:] = retained(seen)
+            return left_behind(services(), seen)
+
         try:
-            wait_until_gone(lambda: left_behind(services(), volumes()))
+            wait_until_gone(look)
         except ReclaimError as error:
             print(error, file=sys.stderr)
             return 1
-        kept = retained(volumes())
     if kept:
         print(f"Kept, as their reclaim policy is Retain: {', '.join(kept)}")
     return 0

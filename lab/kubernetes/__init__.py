@@ -9,7 +9,7 @@ from lab.kubernetes import folders
 
 
 def service() -> processes.Service:
-    """The keeper. It is ready when it runs and every cluster's API server says that it is ready."""
+    """The keeper. It is ready when it runs and every cluster's control plane does, and answers."""
     return processes.Service(
         name="keeper",
         command=[sys.executable, "-m", "lab.kubernetes.keeper"],
@@ -19,6 +19,12 @@ def service() -> processes.Service:
 
 
 def _clusters_answer() -> bool:
-    # The keeper alone hands out slots; a cluster without one has not been looked at yet.
-    running = folders.expected_to_run()
-    return all(folder.slot() is not None and folder.control_plane().answers() for folder in running)
+    return all(_answers(folder) for folder in folders.expected_to_run())
+
+
+def _answers(folder: folders.Folder) -> bool:
+    plane = folder.made_control_plane()
+    if plane is None:
+        return False
+    # Nobody but the keeper starts the rest again: without them the API server answers, and nothing happens.
+    return all(processes.find(service.name) for service in plane.services()) and plane.answers()

@@ -54,7 +54,7 @@ class Api:
         """Does it say that it is ready?"""
         try:
             return self._session.get(f"{self._url}/readyz", timeout=2).status_code == 200
-        except requests.RequestException:
+        except OSError:
             return False
 
     def get(self, path: str) -> Object | None:
@@ -126,9 +126,10 @@ class Api:
     @staticmethod
     @contextlib.contextmanager
     def _translated() -> Iterator[None]:
+        # Every RequestException is one; certificates that went with their cluster are a bare one.
         try:
             yield
-        except requests.RequestException as error:
+        except OSError as error:
             raise ApiError(0, str(error)) from error
 
     @staticmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -21,6 +21,9 @@ from lab.private_files import write_private
 
 class _Closed(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=_Closed)
 
 
 class WantedGroup(_Closed):
@@ -110,14 +113,20 @@ class Folder:
         return self.path.name
 
     def wanted(self) -> Wanted | None:
-        """What Magnum wants, or None before its driver has said so."""
-        text = _read(self.path / "wanted.json")
-        return Wanted.model_validate_json(text) if text else None
+        """What Magnum wants, or None before its driver has said so.
+
+        Raises:
+            LabError: if it was said to another version of the lab.
+        """
+        return _parsed(self.path / "wanted.json", Wanted)
 
     def seen(self) -> Seen | None:
-        """What the keeper last reported, or None."""
-        text = _read(self.path / "observed.json")
-        return Seen.model_validate_json(text) if text else None
+        """What the keeper last reported, or None.
+
+        Raises:
+            LabError: if the keeper of another version of the lab did.
+        """
+        return _parsed(self.path / "observed.json", Seen)
 
     def report(self, seen: Seen) -> None:
         """Tells Magnum's driver what is seen; writes only what has changed."""
@@ -160,8 +169,15 @@ class Folder:
         write_private(self.path / "slot", str(free[0]).encode())
         return free[0]
 
+    def made_control_plane(self) -> ControlPlane | None:
+        """The cluster's control plane, or None before the keeper has given it a slot and its certificates."""
+        if self.slot() is None:
+            return None
+        plane = self.control_plane()
+        return plane if plane.pki("admin.crt").exists() else None
+
     def control_plane(self) -> ControlPlane:
-        """The cluster's control plane; its services are named by the slot.
+        """The cluster's control plane; its services are named by the slot. For the keeper, who gives slots.
 
         Raises:
             LabError: if the cluster has no slot and none is free.
@@ -176,13 +192,32 @@ def every() -> list[Folder]:
 
 
 def expected_to_run() -> list[Folder]:
-    """The clusters whose API server should answer: neither deleted nor failed at their start."""
+    """The clusters whose API server should answer: neither deleted nor failed at their start.
+
+    Raises:
+        LabError: if one's files are those of another version of the lab.
+    """
     running = []
     for folder in every():
         wanted, seen = folder.wanted(), folder.seen()
         if wanted and not wanted.deleted and not (seen and seen.failed):
             running.append(folder)
     return running
+
+
+def _parsed(file: Path, model: type[Model]) -> Model | None:
+    text = _read(file)
+    if not text:
+        return None
+    try:
+        return model.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise LabError(
+            f"{file} was written by another version of the lab ({key}: {first['msg']}). "
+            "Run `python -m lab reset`, then `python -m lab up`."
+        ) from error
 
 
 def _read(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import signal
@@ -83,6 +84,11 @@ class Keeper:
                 # One cluster's surprise must not take the others' keeper away.
                 self._log.exception("cluster %s", uuid)
                 time.sleep(REST)
+        # A cluster whose files cannot be read has said so at its own step.
+        with contextlib.suppress(LabError):
+            self._keep_kubeconfig()
+
+    def _keep_kubeconfig(self) -> None:
         known = contexts()
         if known != self._known or not KUBECONFIG.exists():
             write_kubeconfig(known)

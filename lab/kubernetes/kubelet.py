@@ -28,6 +28,9 @@ RENEWED_AFTER = 0.8
 
 GRACE_SECONDS = 3.0
 
+POD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What container runtimes give a container whose image names none."""
+
 
 class Kubelet:
     """Starts, restarts and stops the scripts of one cluster, as its pods come and go.
@@ -103,7 +106,12 @@ class Kubelet:
         return processes.Service(
             name=name,
             command=command,
+            # Credentials of whoever started the lab are in its own environment.
+            has_only_its_environment=True,
             environment={
+                "PATH": POD_PATH,
+                "HOME": str(volumes),
+                "LANG": "C.UTF-8",
                 **script.environment,
                 "KUBERNETES_SERVICE_HOST": HOST,
                 "KUBERNETES_SERVICE_PORT": str(self._site.control_plane.ports.apiserver),

@@ -27,6 +27,7 @@ class Volumes:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._classes: dict[str, Object] = {}
+        self._asked: dict[str, Object] = {}
         self._retry_at: dict[str, float] = {}
 
     def install(self) -> None:
@@ -43,12 +44,17 @@ class Volumes:
 
     def keep(self) -> None:
         """One round: provisions, grows and removes what has to be."""
+        # Asked for anew each round: a class that was replaced holds for the next volume.
+        self._classes.clear()
         volumes = {item["metadata"]["name"]: item for item in self._site.volumes.objects()}
-        for claim in self._site.claims.objects():
+        claims = self._site.claims.objects()
+        for claim in claims:
             self._guarded(claim, "ProvisioningFailed", functools.partial(self._keep_claim, claim, volumes))
         for volume in volumes.values():
             if _is_ours(volume):
                 self._guarded(volume, "VolumeFailedDelete", functools.partial(self._keep_volume, volume))
+        for name in self._asked.keys() - {_volume_name(claim) for claim in claims}:
+            self._guarded(self._asked[name], "ProvisioningFailed", functools.partial(self._take_back, name))
 
     def _guarded(self, about: Object, reason: str, act: Callable[[], None]) -> None:
         """Lets one object's trouble neither stop the others' work nor be repeated every round."""
@@ -75,7 +81,7 @@ class Volumes:
                 self._grow(claim, volume)
             return
         storage_class = self._class(claim)
-        if storage_class is None or f"pvc-{claim['metadata']['uid']}" in volumes:
+        if storage_class is None or _volume_name(claim) in volumes:
             return
         waits = storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
         if waits and SELECTED_NODE not in claim["metadata"].get("annotations", {}):
@@ -83,7 +89,8 @@ class Volumes:
         self._provision(claim, storage_class)
 
     def _provision(self, claim: Object, storage_class: Object) -> None:
-        name = f"pvc-{claim['metadata']['uid']}"
+        name = _volume_name(claim)
+        self._asked[name] = claim
         size = quantities.gibibytes(quantities.parse(claim["spec"]["resources"]["requests"]["storage"]))
         made = self._site.cloud.volume_named(name)
         about = {**claim, "kind": "PersistentVolumeClaim"}
@@ -104,9 +111,20 @@ class Volumes:
             raise CloudError(500, f"Cinder volume {name} ended in status error and is made again.")
         elif made["status"] == "available":
             self._create_volume(claim, storage_class, name, made)
+            del self._asked[name]
             self._site.emit(
                 about, "ProvisioningSucceeded", f"Successfully provisioned volume {name}", source=PROVISIONER
             )
+
+    def _take_back(self, name: str) -> None:
+        """Deletes a volume whose claim went before it had a PersistentVolume: nobody else knows of it."""
+        made = self._site.cloud.volume_named(name)
+        if made is not None and made["status"] == "creating":
+            return
+        if made is not None:
+            self._site.cloud.delete_volume(made["id"])
+            self._site.log.info("volume %s deleted: its claim is gone", name)
+        del self._asked[name]
 
     def _create_volume(self, claim: Object, storage_class: Object, name: str, made: Object) -> None:
         policy = storage_class.get("reclaimPolicy", "Delete")
@@ -237,6 +255,10 @@ CSI_DRIVER: Object = {
     "metadata": {"name": PROVISIONER},
     "spec": {"attachRequired": True, "podInfoOnMount": True, "volumeLifecycleModes": ["Persistent"]},
 }
+
+
+def _volume_name(claim: Object) -> str:
+    return f"pvc-{claim['metadata']['uid']}"
 
 
 def _is_ours(volume: Object) -> bool:

@@ -14,9 +14,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import paths, processes
+from lab import cached, paths, processes
 from lab.errors import LabError
-from lab.openstack import cached, configuration, folders, mariadb
+from lab.openstack import configuration, folders, mariadb
 from lab.openstack.commands import run
 from lab.private_files import write_private
 from lab.progress import step

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from lab import paths
+from lab import cached, paths
 from lab.errors import LabError
-from lab.openstack import cached, folders
+from lab.openstack import folders
 from lab.openstack.commands import find_program, run
 from lab.progress import step
 

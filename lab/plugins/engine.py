@@ -26,6 +26,10 @@ class Engine:
         """Shows what a resource is doing right now; the next status takes its place."""
         self._log(engine_pb2.INFO, text, urn, ephemeral=True)
 
+    def debug(self, text: str) -> None:
+        """Keeps a message for `pulumi --debug`; without that, nobody sees it."""
+        self._log(engine_pb2.DEBUG, text, "")
+
     def _log(
         self, severity: engine_pb2.LogSeverity.ValueType, text: str, urn: str, ephemeral: bool = False
     ) -> None:

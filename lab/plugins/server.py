@@ -39,7 +39,8 @@ def main(arguments: Sequence[str], make: Maker) -> None:
         sys.exit("This is a Pulumi plugin: `pulumi` starts it and tells it its own address.")
     cancellation = Cancellation()
     children = Children(cancellation)
-    provider = make(Engine(addresses[0]), cancellation, children)
+    engine = Engine(addresses[0])
+    provider = make(engine, cancellation, children)
     server = grpc.server(
         futures.ThreadPoolExecutor(_THREADS),
         options=[
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str], make: Maker) -> None:
             ("grpc.max_send_message_length", _MESSAGE_LIMIT),
         ],
     )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, cancellation), server)
+    servicer = Servicer(provider, cancellation, engine)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     threading.Thread(target=_end_with_parent, args=(cancellation, children), daemon=True).start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
@@ -14,6 +13,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from lab.plugins.differences import Change, changed_names, lies_inside, path_text
+from lab.plugins.engine import Engine
 from lab.plugins.provider import (
     Cancellation,
     CancelledError,
@@ -55,8 +55,9 @@ def _answering(
         except PluginError as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except Exception as error:
-            # A defect of the plugin itself: its details belong in the engine's log, not on the screen.
-            traceback.print_exc(file=sys.stderr)
+            # A defect of the plugin itself: its details belong in the engine's log, not on the screen, where
+            # the engine shows whatever a plugin writes to its standard error.
+            servicer._engine.debug(traceback.format_exc())
             context.abort(grpc.StatusCode.INTERNAL, f"the plugin failed ({type(error).__name__}: {error})")
 
     return answer
@@ -82,9 +83,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     by the base class as not implemented.
     """
 
-    def __init__(self, provider: Provider, cancellation: Cancellation) -> None:
+    def __init__(self, provider: Provider, cancellation: Cancellation, engine: Engine) -> None:
         self._provider = provider
         self._cancellation = cancellation
+        self._engine = engine
 
     @_answering
     def GetPluginInfo(self, _request: empty_pb2.Empty) -> plugin_pb2.PluginInfo:  # noqa: N802

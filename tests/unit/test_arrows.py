@@ -29,12 +29,25 @@ ARROWS = {
     "allocation": {"allocation"},
     "operations": {"operations"},
     "lab": {"lab"},
+    "jupyter_image": {"jupyter_image"},
 }
 """Each part, and the parts that its modules may import. A component may not import another."""
 
-WITHOUT_PULUMI = ("allocation", "operations", "lab", "components.hub_values")
+WITHOUT_PULUMI = ("allocation", "operations", "lab", "jupyter_image", "components.hub_values")
 PLUGINS = PROGRAM / "lab" / "plugins"
 """The lab's plugins speak Pulumi's protocol: they alone of the lab import its library."""
+
+
+MAY_IMPORT_LAB = {
+    Path("tests/lab"),
+    Path("tests/unit/lab"),
+    # The image is tried with a hub in the lab.
+    Path("tests/image"),
+    # The linter of its Dockerfile is fetched by the lab's Go.
+    Path("tests/unit/test_image_dockerfile.py"),
+    # They measure the program in it.
+    Path("benchmarks"),
+}
 
 
 def part_of(module: str) -> str:
@@ -45,7 +58,7 @@ def part_of(module: str) -> str:
 
 def sources() -> Iterator[tuple[str, Path]]:
     yield "__main__", PROGRAM / "__main__.py"
-    for top in ("stacks", "components", "allocation", "operations", "lab"):
+    for top in ("stacks", "components", "allocation", "operations", "lab", "jupyter_image"):
         for path in sorted((PROGRAM / top).rglob("*.py")):
             yield ".".join(path.relative_to(PROGRAM).with_suffix("").parts).removesuffix(".__init__"), path
 
@@ -80,6 +93,28 @@ def test_only_stacks_and_components_know_pulumi(module: str, path: Path) -> None
     if part_of(module) in WITHOUT_PULUMI and PLUGINS not in path.parents:
         known = [name for name in imported(path, module) if name.partition(".")[0].startswith("pulumi")]
         assert not known, f"{module} must not import {known[0]}"
+
+
+def test_nothing_but_its_own_tests_and_benchmarks_imports_the_lab() -> None:
+    """The program cannot tell the lab from a real cloud; whoever imports the lab could."""
+    importers = {
+        path.relative_to(PROGRAM)
+        for top in ("tests", "benchmarks")
+        for path in (PROGRAM / top).rglob("*.py")
+        if any(part_of(name) == "lab" for name in imported(path, ""))
+    }
+    strangers = {
+        path
+        for path in importers
+        if path not in MAY_IMPORT_LAB and not any(folder in MAY_IMPORT_LAB for folder in path.parents)
+    }
+    assert strangers == set()
+    # Whoever no longer does is taken from the list.
+    assert {
+        allowed
+        for allowed in MAY_IMPORT_LAB
+        if not any(allowed in (path, *path.parents) for path in importers)
+    } == set()
 
 
 def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:

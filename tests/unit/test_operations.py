@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import urllib3
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from operations import reclaim
 from operations.hub_keys import new_keys
 from operations.reclaim import ReclaimError, left_behind, retained, wait_until_gone
 from tests.unit.settings_files import PROGRAM
@@ -92,6 +94,48 @@ def test_without_credentials_it_says_so() -> None:
     assert done.returncode == 1
     assert "KUBECONFIG_TEXT is empty" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_kept_is_told_from_the_look_that_found_nothing_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One more question could fail the destroy of a cluster of which nothing is left to wait for."""
+    answers = iter(
+        [
+            client.V1PersistentVolumeList(
+                items=[
+                    client.V1PersistentVolume(
+                        metadata=client.V1ObjectMeta(name="pvc-2"),
+                        spec=client.V1PersistentVolumeSpec(persistent_volume_reclaim_policy="Retain"),
+                    )
+                ]
+            )
+        ]
+    )
+
+    def volumes(*_: object, **__: object) -> client.V1PersistentVolumeList:
+        answer = next(answers, None)
+        if answer is None:
+            raise ApiException(status=503)
+        return answer
+
+    def services(*_: object, **__: object) -> client.V1ServiceList:
+        return client.V1ServiceList(items=[])
+
+    monkeypatch.setattr(client.CoreV1Api, "list_persistent_volume", volumes)
+    monkeypatch.setattr(client.CoreV1Api, "list_service_for_all_namespaces", services)
+    context = {"name": "it", "context": {"cluster": "it", "user": "it"}}
+    kubeconfig = {
+        "current-context": "it",
+        "contexts": [context],
+        "clusters": [{"name": "it", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "it", "user": {}}],
+    }
+    monkeypatch.setenv("KUBECONFIG_TEXT", json.dumps(kubeconfig))
+
+    assert reclaim.main() == 0
+
+    assert capsys.readouterr().out == "Kept, as their reclaim policy is Retain: pvc-2\n"
 
 
 def test_keys_are_long_distinct_and_new_each_time() -> None:

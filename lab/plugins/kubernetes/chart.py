@@ -85,9 +85,20 @@ def render(chart: Chart, options: dict[str, Any], values: dict[str, Any], helm: 
 
 
 def object_names(manifest: str) -> dict[str, list[str]]:
-    """The names of a manifest's objects, with their namespaces, by ``Kind.group/version``."""
+    """The names of a manifest's objects, with their namespaces, by ``Kind.group/version``.
+
+    Raises:
+        PluginError: if it is no YAML.
+    """
     names: dict[str, set[str]] = {}
-    for item in yaml.safe_load_all(manifest):
+    try:
+        items = list(yaml.safe_load_all(manifest))
+    except (yaml.YAMLError, ValueError) as error:
+        # The parser's own words quote the text, which may hold secrets. A ValueError is a date there is not.
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise PluginError(f"what the chart renders is no YAML{where} (`helm template` shows it)") from error
+    for item in items:
         if not isinstance(item, dict) or "kind" not in item:
             continue
         api_version = str(item.get("apiVersion"))

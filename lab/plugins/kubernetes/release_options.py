@@ -152,7 +152,7 @@ def _file(asset: Any) -> dict[str, Any]:
         content = yaml.safe_load(Path(asset.path).read_text() if asset.path else asset.text or "")
     except OSError as error:
         raise PluginError(f"valueYamlFiles: {name}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         # The parser's own words quote the text, which may hold secrets.
         raise PluginError(f"valueYamlFiles: {name} is not YAML") from error
     if content is not None and not isinstance(content, dict):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from lab import environment
 
 
@@ -18,8 +20,22 @@ def test_credentials_of_a_real_cloud_are_taken_out_of_the_shell() -> None:
     assert environment.applied(real).items() <= seen.items()
 
 
-def test_a_proxy_never_comes_between_the_lab_and_its_clients() -> None:
-    assert environment.applied({"NO_PROXY": "example.org"})["no_proxy"] == "example.org,127.0.0.1"
+@pytest.mark.parametrize(
+    ("upper", "lower", "expected"),
+    [
+        ("example.org", None, "example.org,127.0.0.1"),
+        (None, "example.org", "example.org,127.0.0.1"),
+        ("a.org,b.org", "b.org, c.org", "a.org,b.org,c.org,127.0.0.1"),
+        ("127.0.0.1,a.org", "", "a.org,127.0.0.1"),
+        (None, None, "127.0.0.1"),
+    ],
+)
+def test_a_proxy_never_comes_between_the_lab_and_its_clients(
+    upper: str | None, lower: str | None, expected: str
+) -> None:
+    current = {name: value for name, value in (("NO_PROXY", upper), ("no_proxy", lower)) if value is not None}
+    applied = environment.applied(current)
+    assert (applied["NO_PROXY"], applied["no_proxy"]) == (expected, expected)
 
 
 def test_evaluating_twice_changes_nothing_more() -> None:

@@ -367,6 +367,27 @@ def test_names_of_a_manifests_objects() -> None:
     assert object_names(manifest) == {"Deployment.apps/apps/v1": ["d"], "Service/v1": ["b", "n/a"]}
 
 
+@pytest.mark.parametrize(
+    ("manifest", "where"),
+    [
+        ("kind: Secret\nstringData:\n  password: 'tell\n nobody", " in line 4"),
+        ("kind: A\ndata: =\n", " in line 2"),
+        ("kind: A\ndata: 2001-99-99\n", ""),
+    ],
+)
+def test_a_chart_that_renders_no_yaml_is_a_sentence_without_its_text(manifest: str, where: str) -> None:
+    with pytest.raises(PluginError) as refused:
+        object_names(manifest)
+    assert str(refused.value) == f"what the chart renders is no YAML{where} (`helm template` shows it)"
+
+
+@pytest.mark.parametrize("content", [b"a: 2001-99-99", b"a: \xff", b"a: ["])
+def test_a_file_of_values_that_is_no_yaml_is_a_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_bytes(content)
+    with pytest.raises(PluginError, match=r"values\.yaml is not YAML"):
+        release_options.values({"valueYamlFiles": [Asset(archive=False, path=str(tmp_path / "values.yaml"))]})
+
+
 def test_an_archive_tells_its_own_version_not_a_dependencys(tmp_path: Path) -> None:
     for folder, version in (("parent/charts/child", "9.9.9"), ("parent", "1.2.3")):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)

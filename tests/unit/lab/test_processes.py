@@ -70,6 +70,55 @@ def test_stranger_with_the_recorded_pid_is_left_alone() -> None:
         stranger.wait()
 
 
+def test_a_process_whose_starter_was_killed_before_it_wrote_the_pid_file_is_found_again() -> None:
+    processes.start(SLEEP)
+    orphan = processes.find("sleeper")
+    assert orphan is not None
+    processes.pid_file("sleeper").unlink()
+
+    processes.adopt_orphans()
+
+    assert processes.find("sleeper") == orphan
+    assert not processes.start(SLEEP)
+    assert [path.name for path in paths.RUN.iterdir()] == ["sleeper.json"]
+    processes.stop("sleeper")
+    assert not orphan.is_running()
+
+
+def test_neither_children_nor_another_labs_processes_are_taken_for_orphans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = Service(
+        name="parent",
+        command=[
+            sys.executable,
+            "-c",
+            "import subprocess, sys, time\n"
+            "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+            "print('set', flush=True)\n"
+            "time.sleep(60)",
+        ],
+    )
+    processes.start(parent)
+    while "set" not in processes.last_lines("parent"):
+        time.sleep(0.05)
+    process = processes.find("parent")
+    assert process is not None
+    (child,) = process.children()
+    try:
+        processes.stop("parent")
+        processes.adopt_orphans()
+        assert processes.known() == []
+    finally:
+        child.kill()
+
+    processes.start(SLEEP)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(paths, "RUN", tmp_path / "another")
+        processes.adopt_orphans()
+        assert processes.known() == []
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"pid": 1}', "[]"])
 def test_damaged_pid_file_means_not_running(content: str) -> None:
     paths.RUN.mkdir()
