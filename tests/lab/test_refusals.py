@@ -16,8 +16,9 @@ from openstack.connection import Connection
 from lab import paths
 from tests.lab.stack import Settings, Stack, dev_settings
 
-# The unit tests read each file's message; here each goes through the engine too.
-BAD = sorted((paths.PROGRAM / "tests" / "unit" / "settings" / "bad").glob("*.yaml"))
+# The unit tests give each file to the program's parser. By the engine, which takes seconds for each, goes every
+# third: all are refused at the same place of the program.
+BAD = sorted((paths.PROGRAM / "tests" / "unit" / "settings" / "bad").glob("*.yaml"))[::3]
 
 
 @pytest.fixture(scope="module")
