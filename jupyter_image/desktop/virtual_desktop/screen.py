@@ -75,12 +75,15 @@ class Screen:
         return time.time() - idle
 
     async def _run(self, command: list[str]) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=self._environment,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=self._environment,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as problem:
+            raise ScreenError(f"{' '.join(command)}: {problem}") from problem
         _, said = await process.communicate()
         if process.returncode != 0:
             raise ScreenError(f"{' '.join(command)}: {said.decode(errors='replace').strip()}")
