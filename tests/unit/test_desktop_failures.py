@@ -9,11 +9,13 @@ import asyncio
 import errno
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jupyter_image.desktop.virtual_desktop import desktop as desktop_module
@@ -21,7 +23,8 @@ from jupyter_image.desktop.virtual_desktop import family, folder, programs, secr
 from jupyter_image.desktop.virtual_desktop.desktop import Desktop
 from jupyter_image.desktop.virtual_desktop.keeper import Starter
 from jupyter_image.desktop.virtual_desktop.log import Log
-from jupyter_image.desktop.virtual_desktop.settings import Settings
+from jupyter_image.desktop.virtual_desktop.screen import Screen, ScreenError
+from jupyter_image.desktop.virtual_desktop.settings import Settings, Size
 
 PATIENCE_SECONDS = 60.0
 """The machine may be very busy."""
@@ -133,10 +136,11 @@ def test_a_desktop_that_cannot_be_looked_after_once_is_stopped_all_the_same(
 ) -> None:
     looks: list[object] = []
 
-    def reap(*_: object) -> None:
+    def reap(*_: object) -> set[psutil.Process]:
         looks.append(None)
         if len(looks) == 1:
             raise NO_MORE_PROCESSES
+        return set()
 
     async def run() -> None:
         desktop = new_desktop(place, idle_minutes=0.01)
@@ -218,3 +222,54 @@ def test_a_disk_that_is_full_at_the_start_is_told_in_words(
     said = capfd.readouterr().err
     assert "the desktop cannot be served: [Errno 28] No space left on device" in said
     assert "Traceback" not in said
+
+
+@pytest.fixture
+def ended() -> Iterator[subprocess.Popen[bytes]]:
+    """A child that has ended with 3, of which nobody has taken note yet."""
+    with subprocess.Popen(["sh", "-c", "exit 3"]) as child:
+        process = psutil.Process(child.pid)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+        yield child
+
+
+def test_an_exit_status_is_left_to_who_waits_for_it(ended: subprocess.Popen[bytes]) -> None:
+    family.reap(set())
+    assert ended.wait() == 3
+
+
+def test_an_orphan_is_reaped_at_the_second_look(ended: subprocess.Popen[bytes]) -> None:
+    assert family.reap(family.reap(set())) == set()
+    assert not psutil.pid_exists(ended.pid)
+
+
+XRANDR = """\
+#!/bin/bash
+# Refuses what was taught before, as the real one does, and fails as often as the file says.
+cd "$(dirname "$0")"
+case $1 in
+--newmode) [ ! -e mode ] && touch mode ;;
+--addmode) [ ! -e fails ] || { rm fails; exit 1; }; touch added ;;
+--output) [ -e added ] || { echo "cannot find mode" >&2; exit 1; } ;;
+esac
+"""
+
+
+def test_a_size_that_was_taught_by_half_can_be_had_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xrandr").write_text(XRANDR)
+    (tmp_path / "xrandr").chmod(0o755)
+    (tmp_path / "fails").touch()
+    monkeypatch.setattr(programs, "SYSTEM_PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    async def run() -> Size:
+        screen = Screen(":99", os.environ, Size(800, 600))
+        with pytest.raises(ScreenError, match=r"--addmode screen 640x480: 1; .*: cannot find mode"):
+            await screen.resize(Size(640, 480))
+        await screen.resize(Size(640, 480))
+        return screen.size
+
+    assert asyncio.run(run()) == Size(640, 480)

@@ -10,6 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
+import psutil
+
 from . import activity, family, folder, programs, secret
 from .clipboard import Clipboard
 from .keeper import Starter
@@ -58,6 +60,7 @@ class Desktop:
         self._life: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._used = time.time()
+        self._ended: set[psutil.Process] = set()
         secret.write(folder.password(place), f"{keys.password}\n".encode())
         self._write_files()
 
@@ -126,7 +129,7 @@ class Desktop:
                 self._log.say("supervisor", f"the desktop could not be looked after: {problem!r}")
 
     async def _look_after(self, idle: float) -> None:
-        family.reap(set(self._starter.running.values()))
+        self._ended = family.reap(self._ended)
         if self._screen is not None:
             await self._look(self._screen)
         if self.is_running and time.time() - self._used > idle:
