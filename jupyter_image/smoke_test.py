@@ -28,7 +28,7 @@ from typing import Any
 
 ENVIRONMENT = "/opt/gateway"
 PROGRAMS = (
-    *("git", "curl", "vim", "gcc", "make", "ncdump", "ncview", "HawkEye", "RadxConvert"),
+    *("git", "curl", "vim", "gcc", "make", "ncdump", "ncview", "HawkEye", "RadxConvert", "idv"),
     *("Xvfb", "x11vnc", "websockify", "dbus-daemon", "xfwm4", "xfce4-panel", "xfdesktop", "xfsettingsd"),
     *("xfce4-terminal", "thunar", "mousepad", "xrandr", "xclip", "zenity"),
 )

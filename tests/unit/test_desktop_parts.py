@@ -207,7 +207,7 @@ def test_the_launchers_are_those_that_were_promised() -> None:
     ]
     text = "".join(path.read_text() for path in LAUNCHERS)
     assert "/usr/local/lrose/bin/HawkEye" in text
-    assert "/opt/IDV/runIDV" in text
+    assert "/usr/local/bin/idv" in text
 
 
 def test_a_dialog_names_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,32 @@ def test_every_script_of_the_installation_is_used_and_can_be_run() -> None:
         assert os.access(script, os.X_OK)
 
 
+@pytest.mark.parametrize(
+    ("variables", "heap"),
+    [
+        ({"MEM_LIMIT": str(8 << 30)}, "-Xmx4096m "),
+        ({"MEM_LIMIT": str(8 << 30), "_JAVA_OPTIONS": "-Xmx3g"}, "-Xmx4096m -Xmx3g"),
+        ({}, "none"),
+        ({"MEM_LIMIT": ""}, "none"),
+    ],
+)
+def test_the_viewers_heap_fits_the_users_server(variables: dict[str, str], heap: str, tmp_path: Path) -> None:
+    """Java takes the last of several heaps in ``_JAVA_OPTIONS``."""
+    viewer = tmp_path / "runIDV"
+    viewer.write_text('#!/bin/sh\necho "${_JAVA_OPTIONS-none}|$*"\n')
+    viewer.chmod(0o755)
+    script = tmp_path / "idv"
+    script.write_text((IMAGE / "install" / "start_idv.sh").read_text().replace("/opt/IDV", str(tmp_path)))
+    answer = subprocess.run(
+        ["bash", str(script), "-bundle", "a b"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"], **variables},
+    )
+    assert answer.stdout == f"{heap}|-bundle a b\n"
+
+
 def test_every_package_list_is_installed() -> None:
     commands = " ".join(run.value for run in instructions("RUN"))
     assert all(f"/context/apt/{file.name}" in commands for file in LISTS)
