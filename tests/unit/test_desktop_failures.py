@@ -273,3 +273,21 @@ def test_a_size_that_was_taught_by_half_can_be_had_later(
         return screen.size
 
     assert asyncio.run(run()) == Size(640, 480)
+
+
+def test_a_process_that_is_not_ours_to_end_saves_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise psutil.AccessDenied
+
+    with subprocess.Popen(["sleep", "600"]) as foreign, subprocess.Popen(["sleep", "600"]) as own:
+        refusing = psutil.Process(foreign.pid)
+        monkeypatch.setattr(family, "PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr(refusing, "terminate", refuse)
+        monkeypatch.setattr(refusing, "kill", refuse)
+        try:
+            family.end([refusing, psutil.Process(own.pid)])
+            own.wait(PATIENCE_SECONDS)
+            assert refusing.is_running()
+        finally:
+            own.kill()
+            foreign.kill()

@@ -41,13 +41,16 @@ def descendants() -> list[psutil.Process]:
 
 
 def end(processes: Collection[psutil.Process]) -> None:
-    """Asks processes to end, and makes those that do not."""
+    """Asks processes to end, and makes those that do not.
+
+    One that has become another user's, as by ``sudo``, is not ours to end; the others are ended all the same.
+    """
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.terminate()
     _, left = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
     for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
     psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
 
