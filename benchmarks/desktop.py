@@ -18,6 +18,7 @@ import typer
 from playwright.sync_api import Browser, Page
 
 from benchmarks.figures import Figure, show
+from jupyter_image.desktop.virtual_desktop.keeper import HEALTHY_SECONDS
 from tests.image import chromium, desktop_page
 from tests.image.chromium import HEIGHT, WIDTH
 from tests.image.running_lab import RunningLab, install, running_lab
@@ -27,6 +28,8 @@ RUNS = 10
 SETTLED_SECONDS = 10
 KILLED = ("Xvfb", "xfwm4", "x11vnc", "websockify")
 """One program of each kind; XFCE's is the one that the other windows need."""
+KILLS = 5
+"""Of each program; the slowest counts, as the target is for every one."""
 LONGEST_SECONDS = 60
 SEEN = """([x, y]) => new Promise((seen) => {
     const look = () => {
@@ -59,7 +62,10 @@ def main(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for s
                 if len(firsts) == RUNS:
                     time.sleep(SETTLED_SECONDS)
                     idle = megabytes(lab.family())
-                    back = {program: recovery(browser, lab, program) for program in KILLED}
+                    back = {
+                        program: max(recovery(browser, lab, program) for _ in range(KILLS))
+                        for program in KILLED
+                    }
     show(
         [
             Figure(
@@ -72,7 +78,7 @@ def main(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for s
             Figure(name="memory when never opened (PSS)", unit="MB", value=closed, target=0),
             *(
                 Figure(
-                    name=f"back after kill -9 of {program}, from the next request",
+                    name=f"back after kill -9 of {program}, from the next request, slowest of {KILLS}",
                     unit="s",
                     value=took,
                     target=5,
@@ -99,6 +105,8 @@ def recovery(browser: Browser, lab: RunningLab, program: str) -> float:
         tab = desktop_page.click_card(desktop_page.log_in(context, lab))
         _wait_until_seen(tab)
         process = until(lambda: lab.program(program), f"{program} runs")
+        # One that has just been started is not started again at once: that is for programs that never stay.
+        time.sleep(max(0.0, process.create_time() + HEALTHY_SECONDS + 1 - time.time()))
         process.kill()
         process.wait(LONGEST_SECONDS)
         began = time.perf_counter()

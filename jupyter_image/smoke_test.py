@@ -8,20 +8,27 @@ that the start hooks have run.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import http.client
 import importlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENT = "/opt/gateway"
 PROGRAMS = (
-    *("git", "curl", "vim", "gcc", "make", "ncdump", "ncview", "HawkEye", "RadxConvert"),
+    *("git", "curl", "vim", "gcc", "make", "ncdump", "ncview", "HawkEye", "RadxConvert", "idv"),
     *("Xvfb", "x11vnc", "websockify", "dbus-daemon", "xfwm4", "xfce4-panel", "xfdesktop", "xfsettingsd"),
     *("xfce4-terminal", "thunar", "mousepad", "xrandr", "xclip", "zenity"),
 )
@@ -31,6 +38,8 @@ MODULES = (
     *("matplotlib.pyplot", "seaborn", "cartopy.crs", "metpy.calc", "siphon.catalog"),
     *("pyart", "wradlib", "xradar", "cmweather", "ipympl", "ipywidgets"),
 )
+DESKTOP_SECONDS = 180.0
+"""How long the desktop may take to start, or to end, on a busy machine."""
 SERVER_EXTENSIONS = ("jupyter_server_proxy", "nbgitpuller", "jupyter_resource_usage", "jupyterlab")
 
 
@@ -110,6 +119,29 @@ def desktop() -> str:
     )
 
 
+def desktop_starts() -> str:
+    """Its programs come up, asked for as its page asks, and what jupyter-server-proxy starts ends cleanly."""
+    (entry,) = importlib.metadata.entry_points(group="jupyter_serverproxy_servers", name="virtual-desktop")
+    server = entry.load()()
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+") as log:
+        # The words are format strings, as jupyter-server-proxy reads them.
+        command = [word.format() for word in server["command"]]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            status, answer = _session(server["unix_socket"], process)
+            took = time.monotonic() - began
+        finally:
+            process.terminate()
+            ended = process.wait(DESKTOP_SECONDS)
+            log.seek(0)
+            said = log.read()
+    _require(status == 200 and answer.get("password"), f"{status}: {answer.get('problem')}\n{said}")
+    _require(ended == 0, f"it ended with {ended}\n{said}")
+    _require(not Path(server["unix_socket"]).parent.exists(), f"its folder stays behind\n{said}")
+    return f"after {took:.1f} s"
+
+
 def checks() -> Iterator[tuple[str, Callable[[], str]]]:
     """All checks with their names."""
     for check in (
@@ -123,6 +155,7 @@ def checks() -> Iterator[tuple[str, Callable[[], str]]]:
         extensions,
         libraries,
         desktop,
+        desktop_starts,
     ):
         yield check.__name__, check
     for program in PROGRAMS:
@@ -131,6 +164,23 @@ def checks() -> Iterator[tuple[str, Callable[[], str]]]:
         yield file, functools.partial(_file, file)
     for module in MODULES:
         yield module, functools.partial(_module, module)
+
+
+def _session(door: str, process: subprocess.Popen[bytes]) -> tuple[int, dict[str, Any]]:
+    """The status and the answer to the page's first request."""
+    deadline = time.monotonic() + DESKTOP_SECONDS
+    connection = http.client.HTTPConnection("localhost")
+    with contextlib.closing(connection), socket.socket(socket.AF_UNIX) as connected:
+        connected.settimeout(DESKTOP_SECONDS)
+        while connected.connect_ex(door) != 0:
+            _require(process.poll() is None, f"it ended with {process.returncode}")
+            _require(time.monotonic() < deadline, f"nothing listens at {door}")
+            time.sleep(0.1)
+        connection.sock = connected
+        size = json.dumps({"width": 1280, "height": 800})
+        connection.request("POST", "/session", size, {"X-Virtual-Desktop": "1"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
 
 def _shell(*options: str) -> str:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the packages of the lists given: apt_packages.sh LIST...
-# Versions are the archive's newest, since it keeps no others; the image's digest is what fixes them.
+# Versions are the archive's newest, with its security updates; the image's digest is what fixes them.
 set -euo pipefail
 
 packages=()

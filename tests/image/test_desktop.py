@@ -101,7 +101,7 @@ def test_what_is_copied_in_the_browser_can_be_pasted_in_the_desktop(terminal: Pa
     ("place", "name", "program"),
     [
         (desktop_page.HAWKEYE, "HawkEye", "/usr/local/lrose/bin/HawkEye"),
-        (desktop_page.IDV, "IDV", "/opt/IDV/runIDV"),
+        (desktop_page.IDV, "IDV", "/usr/local/bin/idv"),
     ],
 )
 def test_a_program_that_is_absent_gives_a_dialog(

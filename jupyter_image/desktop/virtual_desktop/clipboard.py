@@ -56,7 +56,11 @@ class Clipboard:
             self._connection.close()
 
     async def put(self, text: str) -> None:
-        """Offers a text to the desktop's programs."""
+        """Offers a text to the desktop's programs.
+
+        Raises:
+            OSError: if ``xclip`` cannot be started.
+        """
         self._text = text
         process = await self._xclip("-i", stdin=asyncio.subprocess.PIPE)
         # What goes on offering it is its child.
@@ -75,7 +79,11 @@ class Clipboard:
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        process = await self._xclip("-o", "-t", "UTF8_STRING", stdout=asyncio.subprocess.PIPE)
+        try:
+            process = await self._xclip("-o", "-t", "UTF8_STRING", stdout=asyncio.subprocess.PIPE)
+        except OSError:
+            # No room for one more process: the next text that is copied may find some.
+            return
         try:
             content, _ = await asyncio.wait_for(process.communicate(), ANSWER_SECONDS)
         except TimeoutError:

@@ -7,12 +7,14 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+
+import psutil
 
 from . import activity, family, folder, programs, secret
 from .clipboard import Clipboard
-from .keeper import HEALTHY_SECONDS, Starter, pause_after
+from .keeper import Starter
 from .log import Log
 from .screen import Screen, ScreenError
 from .settings import Settings, Size
@@ -58,19 +60,20 @@ class Desktop:
         self._life: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._used = time.time()
+        self._ended: set[psutil.Process] = set()
         secret.write(folder.password(place), f"{keys.password}\n".encode())
         self._write_files()
 
     @property
     def is_running(self) -> bool:
         """Is it meant to run?"""
-        return self._life is not None
+        return self._life is not None and not self._life.done()
 
     async def start(self) -> None:
         """Starts it, if it does not run. It is being used from now on."""
         self._used = time.time()
         async with self._changing:
-            if self._life is None:
+            if not self.is_running:
                 self._log.say("supervisor", "the desktop starts")
                 self._life = asyncio.create_task(self._live())
 
@@ -79,9 +82,9 @@ class Desktop:
         async with self._changing:
             if self._life is not None:
                 self._log.say("supervisor", f"the desktop stops: {why}")
-                self._life.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._life
+                await _cancel([self._life])
+                if not self._life.cancelled() and (problem := self._life.exception()):
+                    self._log.say("supervisor", f"the desktop did not stop as it should: {problem!r}")
                 self._life = None
 
     async def ready(self) -> None:
@@ -92,7 +95,7 @@ class Desktop:
         """
         deadline = time.monotonic() + READY_SECONDS
         while not self._listens():
-            if self._life is None or time.monotonic() > deadline:
+            if not self.is_running or time.monotonic() > deadline:
                 raise NotReadyError("the desktop did not start; JupyterLab's log says why")
             await asyncio.sleep(POLL_SECONDS)
 
@@ -109,18 +112,28 @@ class Desktop:
     async def paste(self, text: str) -> None:
         """Puts a text into the desktop's clipboard, if there is a desktop."""
         if self._clipboard is not None:
-            await self._clipboard.put(text)
+            try:
+                await self._clipboard.put(text)
+            except OSError as problem:
+                self._log.say("supervisor", f"a text could not be pasted: {problem}")
 
     async def watch(self) -> None:
         """Writes down input, and stops the desktop when there has been none for long."""
         idle = self._settings.idle_minutes * 60
         while True:
             await asyncio.sleep(min(LOOK_SECONDS, idle / 10))
-            family.reap(set(self._starter.running.values()))
-            if self._screen is not None:
-                await self._look(self._screen)
-            if self.is_running and time.time() - self._used > idle:
-                await self.stop(f"no input for {self._settings.idle_minutes:g} minutes")
+            try:
+                await self._look_after(idle)
+            # No reason never to look again: nobody else would stop the desktop.
+            except Exception as problem:
+                self._log.say("supervisor", f"the desktop could not be looked after: {problem!r}")
+
+    async def _look_after(self, idle: float) -> None:
+        self._ended = family.reap(self._ended)
+        if self._screen is not None:
+            await self._look(self._screen)
+        if self.is_running and time.time() - self._used > idle:
+            await self.stop(f"no input for {self._settings.idle_minutes:g} minutes")
 
     def _copied(self, text: str) -> None:
         for told in list(self.on_copy):
@@ -142,7 +155,6 @@ class Desktop:
             activity.write_down(folder.last_input(self._place), at)
 
     async def _live(self) -> None:
-        failures = 0
         environment = programs.environment(self._place, "", self._base)
         web = asyncio.create_task(
             self._keep(
@@ -150,11 +162,7 @@ class Desktop:
             )
         )
         try:
-            while True:
-                began = time.monotonic()
-                await self._with_display()
-                failures = 0 if time.monotonic() - began > HEALTHY_SECONDS else failures + 1
-                await asyncio.sleep(pause_after(failures))
+            await self._starter.again_and_again("the display", self._with_display)
         finally:
             await _cancel([web])
             await asyncio.to_thread(family.end, family.descendants())
@@ -163,34 +171,32 @@ class Desktop:
         """One life of the X server and of all that cannot live without it."""
         cookie = secrets.token_bytes(16)
         secret.write(folder.authority(self._place), secret.x_authority(cookie))
-        read, write = os.pipe()
-        try:
-            xvfb = await self._starter.start(
-                "Xvfb",
-                programs.xvfb(self._place, self._settings.largest, write),
-                programs.environment(self._place, "", self._base),
-                pass_fds=[write],
-            )
-        finally:
-            os.close(write)
-        ended = asyncio.create_task(self._starter.wait("Xvfb", xvfb))
-        others: list[asyncio.Task[None]] = []
-        try:
-            with os.fdopen(read, "rb") as pipe:
-                number = (await asyncio.to_thread(pipe.read)).decode().strip()
-            if number:
-                secret.write(folder.authority(self._place), secret.x_authority(cookie, number))
-                others = await self._around(f":{number}")
-            await asyncio.shield(ended)
-        finally:
-            self._screen = None
-            if self._clipboard is not None:
-                self._clipboard.close()
-                self._clipboard = None
-            await _cancel([*others, ended])
+        async with _pipe() as (number_from, write):
+            try:
+                xvfb = await self._starter.start(
+                    "Xvfb",
+                    programs.xvfb(self._place, self._settings.largest, write),
+                    programs.environment(self._place, "", self._base),
+                    pass_fds=[write],
+                )
+            finally:
+                os.close(write)
+            tasks = [asyncio.create_task(self._starter.wait("Xvfb", xvfb))]
+            try:
+                number = (await number_from.read()).decode().strip()
+                if number:
+                    secret.write(folder.authority(self._place), secret.x_authority(cookie, number))
+                    await self._around(f":{number}", tasks)
+                await asyncio.shield(tasks[0])
+            finally:
+                self._screen = None
+                if self._clipboard is not None:
+                    self._clipboard.close()
+                    self._clipboard = None
+                await _cancel(tasks)
 
-    async def _around(self, display: str) -> list[asyncio.Task[None]]:
-        """Starts the programs of a display."""
+    async def _around(self, display: str, tasks: list[asyncio.Task[None]]) -> None:
+        """Starts the programs of a display; the tasks that keep them are added one by one."""
         environment = programs.environment(self._place, display, self._base)
         # python-xlib finds the cookie by this process's own environment.
         os.environ["XAUTHORITY"] = environment["XAUTHORITY"]
@@ -201,19 +207,16 @@ class Desktop:
             self._log.say("supervisor", str(problem))
         self._screen = screen
         self._clipboard = Clipboard(display, environment, self._copied)
-        tasks = [
-            asyncio.create_task(self._keep(name, command, environment, path))
-            for name, command, path in (
-                ("dbus-daemon", programs.dbus(self._place), folder.bus(self._place)),
-                ("x11vnc", programs.x11vnc(self._place, display), folder.vnc(self._place)),
-            )
-        ]
+        for name, command, path in (
+            ("dbus-daemon", programs.dbus(self._place), folder.bus(self._place)),
+            ("x11vnc", programs.x11vnc(self._place, display), folder.vnc(self._place)),
+        ):
+            tasks.append(asyncio.create_task(self._keep(name, command, environment, path)))
         while not folder.bus(self._place).exists():
             await asyncio.sleep(POLL_SECONDS)
         for name in programs.XFCE:
             keeping = self._starter.keep(name, [programs.path_of(name)], {**environment, **programs.LEAN})
             tasks.append(asyncio.create_task(keeping))
-        return tasks
 
     async def _keep(self, name: str, command: list[str], environment: dict[str, str], path: Path) -> None:
         """Keeps a program that listens at a socket: where there is the socket, there is the program."""
@@ -228,6 +231,20 @@ class Desktop:
             system = programs.XFCONF_SERVICE.read_text()
             text = programs.xfconf_service(programs.home_config(self._base), system)
             (folder.services(self._place) / programs.XFCONF_SERVICE.name).write_text(text)
+
+
+@contextlib.asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
+    """A pipe: what reads it, and the descriptor to write to, which the block closes."""
+    read, write = os.pipe()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", buffering=0)
+    )
+    try:
+        yield reader, write
+    finally:
+        transport.close()
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -41,13 +41,16 @@ def descendants() -> list[psutil.Process]:
 
 
 def end(processes: Collection[psutil.Process]) -> None:
-    """Asks processes to end, and makes those that do not."""
+    """Asks processes to end, and makes those that do not.
+
+    One that has become another user's, as by ``sudo``, is not ours to end; the others are ended all the same.
+    """
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.terminate()
     _, left = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
     for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
     psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
 
@@ -58,18 +61,28 @@ def left_behind(place: Path) -> list[psutil.Process]:
     return [process for process in _own() if process.pid not in family and _mark(process) == str(place)]
 
 
-def reap(waited_for: Collection[int]) -> None:
+def reap(ended_before: Collection[psutil.Process]) -> set[psutil.Process]:
     """Takes note of the end of orphans that became our children; nobody else would.
 
+    Who waits for a child of ours does so at once. So only one that had ended at the look before, too, is an
+    orphan; to take note of another's end would take its exit status from who waits for it.
+
     Args:
-        waited_for: processes whose end somebody else takes note of.
+        ended_before: what the look before gave; between the two, asyncio's loop has turned.
+
+    Returns:
+        Those that have ended now and are still to be taken note of.
     """
+    ended = set()
     for child in psutil.Process().children():
-        if child.pid in waited_for:
-            continue
         with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
-            if child.status() == psutil.STATUS_ZOMBIE:
+            if child.status() != psutil.STATUS_ZOMBIE:
+                continue
+            if child in ended_before:
                 os.waitpid(child.pid, os.WNOHANG)
+            else:
+                ended.add(child)
+    return ended
 
 
 def _own() -> Iterator[psutil.Process]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import psutil
 
@@ -78,10 +78,26 @@ class Starter:
         Args:
             before: what to do before each start.
         """
+
+        async def once() -> None:
+            before()
+            await self.wait(name, await self.start(name, command, environment))
+
+        await self.again_and_again(name, once)
+
+    async def again_and_again(self, name: str, once: Callable[[], Awaitable[None]]) -> None:
+        """Does something anew whenever it has ended, in whatever way, until this is cancelled.
+
+        Args:
+            name: what it is, for the log.
+            once: does it one time. A machine that is short of processes or disk makes it fail, and recovers.
+        """
         failures = 0
         while True:
-            before()
             began = time.monotonic()
-            await self.wait(name, await self.start(name, command, environment))
+            try:
+                await once()
+            except Exception as problem:
+                self.log.say("supervisor", f"{name} has failed: {problem!r}")
             failures = 0 if time.monotonic() - began > HEALTHY_SECONDS else failures + 1
             await asyncio.sleep(pause_after(failures))

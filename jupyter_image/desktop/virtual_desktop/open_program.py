@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-from .programs import LEAN
+from .programs import LEAN, path_of
 
 
 def main() -> None:
@@ -23,10 +23,8 @@ def main() -> None:
 
 
 def dialog(title: str, program: str) -> list[str]:
-    """The command of a dialog that says what is missing, with what there is to show dialogs."""
+    """The command of a dialog that says what is missing."""
     text = f"{title} is not installed here: there is no {program}. Ask the gateway's operators for it."
-    if zenity := shutil.which("zenity"):
-        return [zenity, "--error", "--no-markup", f"--title={title}", f"--text={text}", "--width=420"]
-    if message := shutil.which("xmessage"):
-        return [message, "-center", text]
-    return [shutil.which("false") or "/bin/false"]
+    # Without it there is no desktop either: see programs.PACKAGES.
+    zenity = path_of("zenity")
+    return [zenity, "--error", "--no-markup", f"--title={title}", f"--text={text}", "--width=420"]

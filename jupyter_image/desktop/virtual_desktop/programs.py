@@ -31,6 +31,7 @@ PACKAGES = {
     "dbus-daemon": "dbus",
     "xrandr": "x11-xserver-utils",
     "xclip": "xclip",
+    "zenity": "zenity",
     "setpriv": "util-linux",
     "xfsettingsd": "xfce4-settings",
     "xfwm4": "xfwm4",

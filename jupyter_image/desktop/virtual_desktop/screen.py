@@ -52,8 +52,12 @@ class Screen:
             size = wanted.within(self._largest)
             if size == self.size:
                 return
-            for command in programs.size_commands(size, self._known):
-                await self._run(command)
+            complaints = [
+                await self._complaint(command) for command in programs.size_commands(size, self._known)
+            ]
+            # A size that once was taught by half cannot be taught again, and can be used all the same.
+            if complaints[-1]:
+                raise ScreenError("; ".join(filter(None, complaints)))
             if size not in self._known:
                 self._known.append(size)
             self.size = size
@@ -74,16 +78,21 @@ class Screen:
             raise ScreenError(f"the X server {self.name} does not answer: {problem!r}") from problem
         return time.time() - idle
 
-    async def _run(self, command: list[str]) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=self._environment,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
+    async def _complaint(self, command: list[str]) -> str:
+        """Runs a command; what it says if it fails."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=self._environment,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as problem:
+            return f"{' '.join(command)}: {problem}"
         _, said = await process.communicate()
-        if process.returncode != 0:
-            raise ScreenError(f"{' '.join(command)}: {said.decode(errors='replace').strip()}")
+        if process.returncode == 0:
+            return ""
+        return f"{' '.join(command)}: {said.decode(errors='replace').strip() or process.returncode}"
 
 
 def _idle_seconds(name: str) -> float:

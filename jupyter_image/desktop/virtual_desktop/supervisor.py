@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from pathlib import Path
@@ -39,6 +38,19 @@ async def main(place: Path, parent: int) -> int:
     except (folder.FolderError, OSError) as problem:
         log.say("supervisor", str(problem))
         return 1
+    try:
+        await _serve(place, stopping, log)
+    except OSError as problem:
+        # The next request starts another supervisor, which may have more room.
+        log.say("supervisor", f"the desktop cannot be served: {problem}")
+        return 1
+    finally:
+        folder.remove(place)
+    return 0
+
+
+async def _serve(place: Path, stopping: asyncio.Event, log: Log) -> None:
+    """Opens the door, and closes it when it is time."""
     await asyncio.to_thread(family.end, family.left_behind(place))
     keys = secret.new()
     problem_text, chosen = "", Settings()
@@ -61,10 +73,7 @@ async def main(place: Path, parent: int) -> int:
     try:
         await stopping.wait()
     finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        # First: the watch may be stopping the desktop itself, and must not be interrupted halfway.
         await desktop.stop("JupyterLab ends")
+        watching.cancel()
         server.stop()
-        folder.remove(place)
-    return 0
