@@ -28,6 +28,7 @@ RULES = (
     _rule(rules_cluster.pool_names_are_free, "pools"),
     _rule(rules_cluster.profiles_are_distinct, "profiles"),
     _rule(rules_cluster.profiles_fit_their_nodes, "profiles", "pools", "flavors"),
+    _rule(rules_cluster.homes_can_be_attached, "profiles", "pools", "flavors", "storage"),
     _rule(rules_hub.charts_have_one_source, "chart", "charts"),
     _rule(rules_hub.start_commands_are_distinct, "hub"),
     _rule(rules_hub.depth_is_said_once, "hub"),
