@@ -114,10 +114,11 @@ class Hub(Section):
         default="/lab", description="the page that a server opens with, such as /lab"
     )
     start_timeout_s: int = Field(
-        600,
+        1200,
         ge=60,
         le=3600,
-        description="seconds a server may take to start; a new node alone takes about 300",
+        description="seconds a server may take to start; a new node takes about 300, and its first pull of "
+        "an image of 10 GB about 600",
     )
     notice: str | None = Field(default=None, description="a sentence that users read above the choices")
     placeholders_per_pool: int | None = Field(

@@ -223,6 +223,17 @@ def test_every_state_has_words_without_the_machines_own(state: str | None) -> No
         assert not any("full" in text for text in said)
 
 
+def test_who_gave_up_reads_what_was_missing() -> None:
+    states = (None, *dict.fromkeys(spawner.STATE_OF_REASON.values()))
+    said = {state: spawner.gave_up(state, "Low power", "", 1198, 60) for state in states}
+    assert len(set(said.values())) == len(said)
+    assert "did not have all of the software within 20 minutes. Start again" in said[spawner.PULLING]
+    assert "files could not be brought to your node within 20 minutes" in said[spawner.PLACED]
+    assert "did not answer within 20 minutes" in said[spawner.STARTING]
+    assert "No room was found for your server within 20 minutes" in said[None]
+    assert all("files are safe" in text or "Start again" in text for text in said.values())
+
+
 @pytest.mark.parametrize("error", [spawner.NoRoomError, spawner.NotStartedError])
 def test_a_message_with_a_percent_sign_is_shown_as_it_is(error: type[Any]) -> None:
     made = error("Half of it is 50% off.")

@@ -181,9 +181,19 @@ def gave_up(state: str | None, title: str, room: str, waited_s: float, idle_minu
             f"The new node for {title} was not ready within {_minutes(waited_s)}. Start again: it goes on "
             f"starting, and may be ready by now. {room}"
         )
+    within = f"within {_minutes(waited_s)}"
+    if state == PULLING:
+        return (
+            f"Your node for {title} did not have all of the software {within}. Start again: it goes on "
+            f"fetching, and may have it by now. Your files are safe. {room}"
+        )
+    what = {
+        PLACED: f"There was room for you, but your files could not be brought to your node {within}.",
+        STARTING: f"Your server was begun, but did not answer {within}.",
+    }.get(state or "", f"No room was found for your server {within}.")
     return (
-        f"Your server did not start within {_minutes(waited_s)}. Start again; if that fails too, tell the "
-        "gateway's operators what the event log says. Your files are safe."
+        f"{what} Start again; if that fails too, tell the gateway's operators what the event log says. "
+        "Your files are safe."
     )
 
 
