@@ -15,6 +15,7 @@ from stacks.cloud_check import CloudFacts
 from stacks.rungs import braked
 from stacks.settings import Settings
 from stacks.settings_parsing import parse
+from stacks.storage_parts import kept_after_destroy
 from tests.unit.recording import Run, run
 from tests.unit.settings_files import GOOD, PROGRAM, configuration
 
@@ -269,6 +270,13 @@ def test_an_upgrade_waits_for_a_copy_of_the_database(dev: Run) -> None:
 def test_what_destroy_keeps_is_named(dev: Run, prod: Run) -> None:
     assert dev.outputs["kept_after_destroy"] == []
     assert any("homes" in kept for kept in prod.outputs["kept_after_destroy"])
+
+
+def test_shared_homes_are_kept_by_their_own_name_and_not_as_a_class() -> None:
+    settings = parse(*configuration(GOOD / "shared_homes.yaml"))
+    kept_storage = settings.storage.model_copy(update={"reclaim_policy": "Retain"})
+    kept = kept_after_destroy(settings.model_copy(update={"storage": kept_storage}), "science-test")
+    assert kept == ["the hub's volumes of storage class gateway", "the homes science-test-homes"]
 
 
 def test_a_shutdown_of_the_budget_ladder_backs_up_the_database_first() -> None:
