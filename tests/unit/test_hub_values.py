@@ -121,8 +121,10 @@ def test_users_pods_and_image_pullers_run_on_every_pool_but_the_core() -> None:
 
 def test_core_pods_ask_for_their_part_and_may_be_moved() -> None:
     values = values_of(settings_of(PROGRAM / "Pulumi.dev.yaml"))
-    for pod in (values["hub"], values["proxy"]["chp"], values["scheduling"]["userScheduler"]):
+    core = (values["hub"], values["proxy"]["chp"], values["scheduling"]["userScheduler"])
+    for pod in (*core, values["prePuller"]["hook"]):
         assert set(pod["resources"]["requests"]) == {"cpu", "memory"}
+    for pod in core:
         assert pod["pdb"]["enabled"]
     assert values["hub"]["pdb"]["minAvailable"] == values["proxy"]["chp"]["pdb"]["minAvailable"] == 0
 
