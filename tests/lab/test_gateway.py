@@ -25,6 +25,8 @@ from tests.lab.stack import Stack, dev_settings
 NODE_GROUP = "openstack:containerinfra/nodeGroup:NodeGroup"
 GROUP_LABEL = "capi.stackhpc.com/node-group"
 CLUSTER = "science-test"
+CORE_NAMESPACES = {"traefik", "cert-manager", "shared-drive"}
+"""All pods in these belong on the core node."""
 NODE_GROUPS_API = {"OpenStack-API-Version": "container-infra 1.9"}
 
 
@@ -173,6 +175,14 @@ def test_gateway_stands(stack: Stack, kubectl: Callable[..., str], cloud: Connec
         if pod["metadata"]["labels"].get("component") in ("hub", "proxy", "user-scheduler")
     }
     assert hub_nodes == core
+    others = json.loads(kubectl("get", "pods", "--all-namespaces", "--output", "json"))["items"]
+    placed = {
+        (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod["spec"].get("nodeName")
+        for pod in others
+        if pod["metadata"]["namespace"] in CORE_NAMESPACES
+    }
+    assert {namespace for namespace, _ in placed} == CORE_NAMESPACES
+    assert {pod: node for pod, node in placed.items() if node not in core} == {}
     # Every Kubernetes node is a server that the project pays for.
     servers = {server.name for server in cloud.compute.servers()}
     assert {name for found in nodes(kubectl).values() for name in found} <= servers
