@@ -90,7 +90,7 @@ export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1000 GIT_HTTP_LOW_SPEED_TI
 export NBGITPULLER_DEPTH={tutorials.depth}
 # Looked for in files: git itself may fail to find a commit for other reasons, and here that means deletion.
 without_a_branch() {{
-  [ -d "$1/.git" ] && [ -z "$(find "$1/.git/refs/heads" -type f)" ] &&
+  [ -d "$1/.git" ] && grep -qs '^ref: ' "$1/.git/HEAD" && [ -z "$(find "$1/.git/refs/heads" -type f)" ] &&
     ! grep -qs ' refs/heads/' "$1/.git/packed-refs" && [ ! -s "$1/.git/logs/HEAD" ]
 }}
 cut_off=false

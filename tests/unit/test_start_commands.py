@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -378,6 +379,18 @@ def test_a_copy_with_commits_is_never_taken_for_cut_off(home: Home, lessons: Pat
     assert "tutorials: failed" in home.start(tutorials(lessons))[1]
     assert git(copy, "rev-list", "--count", "main") == "2"
     assert not list(home.path.glob("lessons.unfinished.*"))
+
+
+def test_a_commit_without_a_branch_is_one_too(home: Home, lessons: Path) -> None:
+    home.start(tutorials(lessons))
+    copy = home.path / "lessons"
+    publish(copy, "mine.txt", "mine")
+    mine = git(copy, "rev-parse", "HEAD")
+    git(copy, "checkout", "--quiet", "--detach")
+    git(copy, "branch", "--quiet", "--delete", "--force", "main")
+    shutil.rmtree(copy / ".git" / "logs")
+    home.start(tutorials(lessons))
+    assert git(copy, "cat-file", "-t", mine) == "commit"
 
 
 def test_a_repository_that_the_user_has_just_begun_is_left_alone(home: Home, lessons: Path) -> None:
