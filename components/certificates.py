@@ -12,7 +12,7 @@ from pulumi_kubernetes import core, helm
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.hub_values.placement import on_core_node
+from components.hub_values.placement import on_core_node, requests
 
 NAME = "cert-manager"
 """The release and its namespace."""
@@ -171,13 +171,9 @@ def cert_manager_values(host: str, ingress_inside: pulumi.Input[str]) -> dict[st
         "global": {"leaderElection": {"namespace": NAME}},
         "hostAliases": [{"ip": ingress_inside, "hostnames": [host]}],
         **on_core_node(),
-        **_requests("50m", "128Mi"),
+        **requests("50m", "128Mi"),
         **budget,
-        "webhook": {**on_core_node(), **_requests("20m", "64Mi"), **budget},
-        "cainjector": {**on_core_node(), **_requests("20m", "128Mi"), **budget},
-        "startupapicheck": {**on_core_node(), **_requests("10m", "64Mi")},
+        "webhook": {**on_core_node(), **requests("20m", "64Mi"), **budget},
+        "cainjector": {**on_core_node(), **requests("20m", "128Mi"), **budget},
+        "startupapicheck": {**on_core_node(), **requests("10m", "64Mi")},
     }
-
-
-def _requests(cpu: str, memory: str) -> dict[str, Any]:
-    return {"resources": {"requests": {"cpu": cpu, "memory": memory}}}

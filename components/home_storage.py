@@ -12,7 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_openstack import blockstorage
 
 from components.hub_values import Values
-from components.hub_values.placement import on_core_node
+from components.hub_values.placement import on_core_node, requests
 
 RELEASE = "home-nfs"
 NAMESPACE = "home-nfs"
@@ -138,9 +138,10 @@ def home_nfs_values(*, volume_id: pulumi.Input[str], quota_gib: int) -> Values:
     return {
         "fullnameOverride": "",
         "openstack": {"enabled": True, "volumeId": volume_id},
-        "nfsServer": {"resources": {"requests": {"cpu": "200m", "memory": "512Mi"}}},
+        "nfsServer": requests("200m", "512Mi"),
         "quotaEnforcer": {
             "enabled": True,
+            **requests("50m", "128Mi"),
             "config": {
                 "QuotaManager": {
                     "paths": ["/export"],
@@ -150,6 +151,7 @@ def home_nfs_values(*, volume_id: pulumi.Input[str], quota_gib: int) -> Values:
                 }
             },
         },
-        "autoResizer": {"enabled": True},
+        "autoResizer": {"enabled": True, **requests("10m", "32Mi")},
+        "prometheusExporter": {"enabled": True, **requests("10m", "32Mi")},
         **on_core_node(),
     }

@@ -58,6 +58,10 @@ TIMEOUT_SECONDS = 3600
 FIRST_GENERATION = 1
 """Of the keys."""
 
+KEPT_INPUTS = ("create", "environment", "interpreter", "logging", "dir", "stdin")
+"""Of the command that makes the keys: all but its triggers. It would run again for a change of any of them,
+and log everybody out for another spelling of the command."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chart:
@@ -234,7 +238,9 @@ class JupyterHub(pulumi.ComponentResource):
             logging=local.Logging.NONE,
             # Without triggers in the first: hubs from before there were generations keep their keys.
             triggers=None if generation == FIRST_GENERATION else [generation],
-            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),
+            opts=pulumi.ResourceOptions(
+                parent=self, additional_secret_outputs=["stdout"], ignore_changes=list(KEPT_INPUTS)
+            ),
         )
         text: pulumi.Output[str] = pulumi.Output.secret(made.stdout)
         keys: pulumi.Output[dict[str, str]] = text.apply(json.loads)

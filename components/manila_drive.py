@@ -12,6 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_openstack import sharedfilesystem
 
 from components.hub_values import Values
+from components.hub_values.placement import on_core_node, requests
 
 NAME = "manila-drive"
 NAMESPACE = "ceph-csi"
@@ -159,8 +160,17 @@ def export_of(locations: Sequence[str]) -> Export:
 
 
 def driver_values(export: Export) -> Values:
-    """Values of the chart ceph-csi-cephfs, for shares that Manila makes: the driver only mounts."""
+    """Values of the chart ceph-csi-cephfs, for shares that Manila makes: the driver only mounts.
+
+    The chart has one setting for the plugin beside the provisioner and for that on every node, where whatever
+    it asks for would be taken from users; so that one asks for nothing.
+    """
+    sidecars = ("provisioner", "resizer", "snapshotter")
     return {
         "csiConfig": [{"clusterID": CLUSTER_ID, "monitors": export.monitors}],
-        "provisioner": {"replicaCount": 1},
+        "provisioner": {
+            "replicaCount": 1,
+            **on_core_node(),
+            **{container: requests("10m", "32Mi") for container in sidecars},
+        },
     }

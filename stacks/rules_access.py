@@ -60,6 +60,12 @@ def _sent_back(settings: Settings, who: str) -> Iterator[Problem]:
             path=key_path("hub", "host"),
             message=f"is missing; {who} sends users back to it, so set the hub's full host name",
         )
+    elif settings.tls is None:
+        yield Problem(
+            path=key_path("tls"),
+            message=f"is missing; {who} sends users back to https://{settings.hub.host}, where nothing "
+            "answers without it; set its email",
+        )
 
 
 def public_workshop_has_a_password(settings: Settings) -> Iterator[Problem]:

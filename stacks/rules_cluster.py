@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from stacks import flavors
 from stacks.problems import Problem, key_path
 from stacks.settings import Profile, Settings
+from stacks.settings_hub import HOMES_PER_NODE
 
 MAGNUMS_OWN = ("default-master", "default-worker")
 """Node groups that every Magnum cluster has already."""
@@ -122,3 +124,29 @@ def _fits(index: int, profile: Profile, flavor: str, most: flavors.Share) -> Ite
             value=profile.users_per_node,
             message=f"leaves each less than 0.5 GiB of a {flavor} node; set {int(memory_gib / 0.5)} or less",
         )
+
+
+def homes_can_be_attached(settings: Settings) -> Iterator[Problem]:
+    """No node is counted on for more servers than it can be given volumes of homes.
+
+    More would wait there with room to spare, and their price and their number would be told wrongly.
+    """
+    if settings.storage.homes != "volume":
+        return
+    for index, profile in enumerate(settings.profiles):
+        pool = settings.pools.get(profile.pool)
+        shape = None if pool is None else settings.shape(pool.flavor)
+        if pool is None or shape is None or profile.memory_gib is None or profile.cpus is None:
+            continue
+        part = flavors.Share(memory_mib=int(profile.memory_gib * 1024), cpus=profile.cpus)
+        servers = flavors.per_node(shape, part)
+        if servers > HOMES_PER_NODE:
+            # A tenth above the size of which one more would fit.
+            whole_gib = flavors.for_users(shape).memory_mib / 1024
+            least = math.floor(whole_gib / (HOMES_PER_NODE + 1) * 10 + 1) / 10
+            yield Problem(
+                path=key_path("profiles", index, "memory_gib"),
+                value=profile.memory_gib,
+                message=f"puts {servers} servers on a {pool.flavor} node, which can be given the volumes of "
+                f"{HOMES_PER_NODE} homes; set {least:g} or more, or {key_path('storage', 'homes')}: shared",
+            )

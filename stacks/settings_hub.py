@@ -9,6 +9,9 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from stacks.settings_base import DnsLabel, EnvironmentName, HostName, Section, Text
 
+HOMES_PER_NODE = 25
+"""Volumes of homes that a node can be given, beside its own: Cinder's driver attaches 26 or so to one."""
+
 
 class Profile(Section):
     """A choice that users see when they start a server."""
@@ -20,8 +23,8 @@ class Profile(Section):
     users_per_node: int | None = Field(
         None,
         ge=1,
-        le=25,
-        description="share a node equally; at most 25, as each home is a volume attached to it",
+        le=HOMES_PER_NODE,
+        description=f"share a node equally; at most {HOMES_PER_NODE}, as each home is a volume on it",
     )
     memory_gib: float | None = Field(default=None, ge=0.5, description="memory of one server in GiB")
     cpus: float | None = Field(default=None, ge=0.1, description="CPUs promised to one server")
@@ -111,10 +114,11 @@ class Hub(Section):
         default="/lab", description="the page that a server opens with, such as /lab"
     )
     start_timeout_s: int = Field(
-        600,
+        1200,
         ge=60,
         le=3600,
-        description="seconds a server may take to start; a new node alone takes about 300",
+        description="seconds a server may take to start; a new node takes about 300, and its first pull of "
+        "an image of 10 GB about 600",
     )
     notice: str | None = Field(default=None, description="a sentence that users read above the choices")
     placeholders_per_pool: int | None = Field(

@@ -119,7 +119,9 @@ def kept_after_destroy(settings: Settings, prefix: str) -> list[str]:
     storage = settings.storage
     if storage.reclaim_policy == "Delete":
         return []
-    kept = [f"the hub's volumes, and those of homes, of storage class {STORAGE_CLASS}"]
+    # Only the cluster knows the names of homes that are volumes; as it goes, `operations.reclaim` says them.
+    homes = ", and those of homes," if storage.homes == "volume" else ""
+    kept = [f"the hub's volumes{homes} of storage class {STORAGE_CLASS}"]
     if storage.shared_drive is not None:
         kept.append(f"the shared drive {prefix}-share")
     if storage.homes == "shared":

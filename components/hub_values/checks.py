@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,18 @@ TRAITS: Mapping[str, str] = json.loads(Path(__file__).with_name("kubespawner_tra
 
 PROFILE_KEYS = frozenset(
     {"slug", "display_name", "description", "default", "kubespawner_override", "profile_options"}
+)
+OPTION_KEYS = frozenset({"display_name", "choices", "unlisted_choice"})
+CHOICE_KEYS = frozenset({"display_name", "default", "kubespawner_override"})
+UNLISTED_KEYS = frozenset(
+    {
+        "enabled",
+        "display_name",
+        "display_name_in_choices",
+        "validation_regex",
+        "validation_message",
+        "kubespawner_override",
+    }
 )
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "Bool": (bool,),
@@ -60,12 +72,9 @@ def _profiles(values: Values) -> Iterator[str]:
     defaults = 0
     for index, profile in enumerate(values.get("singleuser", {}).get("profileList", [])):
         path = f"singleuser.profileList[{index}]"
+        yield from _read(profile, PROFILE_KEYS, path)
         if not isinstance(profile, Mapping):
-            yield f"{path} is no mapping"
             continue
-        for key in sorted(set(profile) - PROFILE_KEYS):
-            known = ", ".join(sorted(PROFILE_KEYS))
-            yield f"{path}.{key} is nothing that KubeSpawner reads; it knows {known}"
         for key in ("slug", "display_name"):
             if not isinstance(profile.get(key), str) or not profile[key]:
                 yield f"{path}.{key} is not a text"
@@ -76,8 +85,48 @@ def _profiles(values: Values) -> Iterator[str]:
             yield f"{path}.default = {profile['default']} is not true or false"
         defaults += profile.get("default") is True
         yield from _overrides(profile.get("kubespawner_override", {}), f"{path}.kubespawner_override")
+        yield from _each(profile.get("profile_options", {}), f"{path}.profile_options", _option)
     if defaults > 1:
         yield f"singleuser.profileList has {defaults} defaults; users get one"
+
+
+def _option(option: Any, path: str) -> Iterator[str]:
+    """One thing that users may choose within a profile."""
+    yield from _read(option, OPTION_KEYS, path)
+    if not isinstance(option, Mapping):
+        return
+    yield from _each(option.get("choices", {}), f"{path}.choices", _choice)
+    unlisted, here = option.get("unlisted_choice", {}), f"{path}.unlisted_choice"
+    yield from _read(unlisted, UNLISTED_KEYS, here)
+    if isinstance(unlisted, Mapping):
+        overrides = unlisted.get("kubespawner_override", {})
+        if isinstance(overrides, Mapping):
+            # Names alone: what users write comes in the place of {value}, in a value of any kind.
+            overrides = {name: value for name, value in overrides.items() if name not in TRAITS}
+        yield from _overrides(overrides, f"{here}.kubespawner_override")
+
+
+def _choice(choice: Any, path: str) -> Iterator[str]:
+    yield from _read(choice, CHOICE_KEYS, path)
+    if isinstance(choice, Mapping):
+        yield from _overrides(choice.get("kubespawner_override", {}), f"{path}.kubespawner_override")
+
+
+def _each(parts: Any, path: str, check: Callable[[Any, str], Iterator[str]]) -> Iterator[str]:
+    if not isinstance(parts, Mapping):
+        yield f"{path} is no mapping"
+        return
+    for name, part in parts.items():
+        yield from check(part, f"{path}.{name}")
+
+
+def _read(part: Any, known: frozenset[str], path: str) -> Iterator[str]:
+    """What KubeSpawner would pass over in silence."""
+    if not isinstance(part, Mapping):
+        yield f"{path} is no mapping"
+        return
+    for key in sorted(set(part) - known):
+        yield f"{path}.{key} is nothing that KubeSpawner reads; it knows {', '.join(sorted(known))}"
 
 
 def _overrides(overrides: Any, path: str) -> Iterator[str]:

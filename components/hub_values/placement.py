@@ -44,6 +44,11 @@ def on_core_node() -> Values:
     return {"nodeSelector": on_group(CORE_GROUP), "tolerations": [CORE_TOLERATION]}
 
 
+def requests(cpu: str, memory: str) -> Values:
+    """What a container asks for, as charts take it: without, it is the first to be evicted in need."""
+    return {"resources": {"requests": {"cpu": cpu, "memory": memory}}}
+
+
 def placement_values() -> Values:
     """Core pods on the core node, users' pods on the pools."""
     core = {"nodeSelector": on_group(CORE_GROUP)}
@@ -60,9 +65,9 @@ def placement_values() -> Values:
     movable = {"pdb": {"enabled": True, "minAvailable": 0}}
     return {
         # Without requests, hub and proxy are the first to be evicted when the node runs short.
-        "hub": {**core, **movable, **_requests("500m", "1Gi")},
+        "hub": {**core, **movable, **requests("500m", "1Gi")},
         "proxy": {
-            "chp": {**core, **movable, **_requests("200m", "512Mi")},
+            "chp": {**core, **movable, **requests("200m", "512Mi")},
             "traefik": core,
         },
         "scheduling": {
@@ -75,7 +80,7 @@ def placement_values() -> Values:
                 "replicas": 2,
                 "pdb": {"enabled": True, "maxUnavailable": 1},
                 **core,
-                **_requests("50m", "256Mi"),
+                **requests("50m", "256Mi"),
             },
             # Users' pods outrank the spare ones that keep room warm. Those are not the chart's: it has one
             # kind for all pools, and each pool needs its own.
@@ -84,9 +89,9 @@ def placement_values() -> Values:
         },
         # An affinity, not a node selector: image pullers follow it too, and have to reach every pool.
         "singleuser": {"extraNodeAffinity": {"required": [any_pool]}},
-        "prePuller": {"hook": {"enabled": True, **core}, "continuous": {"enabled": True}},
+        # The pullers themselves ask for nothing: on a pool's node it would be taken from its users.
+        "prePuller": {
+            "hook": {"enabled": True, **core, **requests("10m", "64Mi")},
+            "continuous": {"enabled": True},
+        },
     }
-
-
-def _requests(cpu: str, memory: str) -> Values:
-    return {"resources": {"requests": {"cpu": cpu, "memory": memory}}}

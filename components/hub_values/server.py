@@ -14,6 +14,10 @@ KERNELS = "/etc/jupyter/jupyter_server_config.json"
 KERNEL_CHECK_SECONDS = 300
 """How often kernels are looked at, at most."""
 
+COMMANDS_PART = 4
+"""All start commands together may use one such part of a start: the rest is the node's and its first pull's,
+even where no command ever ends."""
+
 
 def server_values(
     *,
@@ -31,7 +35,7 @@ def server_values(
         environment: variables and their texts.
         default_url: the page that it opens with.
         start_timeout_s: seconds it may take to start: a node that is made for it takes about 300 of them,
-            the first pull of a large image most of the rest.
+            its first pull of an image of 10 GB about 600.
         kernel_idle_minutes: after how long a kernel that runs nothing is stopped; None for never.
         tutorials: notebooks to pull; None for none.
         shared_drive: whether there is one to link to.
@@ -39,8 +43,7 @@ def server_values(
     """
     first = [share_link()] if shared_drive else []
     then = [] if tutorials is None else [pull(tutorials)]
-    # Half of the time is the node's, even where no command ever ends.
-    all_commands = within([*first, *then, *commands], start_timeout_s // 2)
+    all_commands = within([*first, *then, *commands], start_timeout_s // COMMANDS_PART)
     files: Values = {}
     single: Values = {"defaultUrl": default_url, "startTimeout": start_timeout_s}
     # Users' own nbgitpuller links fetch as much as we do.

@@ -18,6 +18,9 @@ SECONDS = 60
 TUTORIALS_SECONDS = 120
 """Most time for the tutorials: their first copy is the whole of a repository."""
 
+ANSWER_SECONDS = 10
+"""Most time for the tutorials' repository to say anything at all."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
@@ -69,28 +72,52 @@ ln -s "$drive" "$HOME/share"
     return Command(name="share-link", run=text)
 
 
-def pull(tutorials: Tutorials) -> Command:
+def pull(tutorials: Tutorials, *, answer_s: int = ANSWER_SECONDS) -> Command:
     """Copies the tutorials into the home, or brings them up to date and keeps what the user changed.
 
     nbgitpuller commits into whatever repository it finds, so a folder of another origin is left alone.
+
+    Args:
+        tutorials: what to copy.
+        answer_s: after how many seconds without an answer the home stays as it is.
     """
     text = f"""\
 repository={shlex.quote(tutorials.repository)}
 folder="$HOME"/{shlex.quote(tutorials.folder)}
 plain() {{ local address="${{1%/}}"; printf '%s' "${{address%.git}}"; }}
-# No question at a terminal that nobody sees, and no long wait on a network that drops everything.
+# No question at a terminal that nobody sees, and no long wait for a transfer that has stopped.
 export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1000 GIT_HTTP_LOW_SPEED_TIME=20
 export NBGITPULLER_DEPTH={tutorials.depth}
-if [ -d "$folder/.git" ] && ! git -C "$folder" rev-parse --quiet --verify HEAD >/dev/null; then
-  # A first copy that was cut off, in which every later pull would fail.
-  mv "$folder" "$folder.unfinished.$(date +%s)"
-fi
+# Looked for in files: git itself may fail to find a commit for other reasons, and here that means deletion.
+without_a_branch() {{
+  [ -d "$1/.git" ] && grep -qs '^ref: ' "$1/.git/HEAD" && [ -z "$(find "$1/.git/refs/heads" -type f)" ] &&
+    ! grep -qs ' refs/heads/' "$1/.git/packed-refs" && [ ! -s "$1/.git/logs/HEAD" ]
+}}
+cut_off=false
 if [ -e "$folder" ] || [ -L "$folder" ]; then
   origin="$(git -C "$folder" config --get remote.origin.url)"
-  if [ ! -e "$folder/.git" ] || [ "$(plain "$origin")" != "$(plain "$repository")" ]; then
+  if [ -z "$origin" ] && without_a_branch "$folder" && [ "$(ls -A "$folder")" = .git ]; then
+    cut_off=true
+  elif [ ! -e "$folder/.git" ] || [ "$(plain "$origin")" != "$(plain "$repository")" ]; then
     echo "$folder is no copy of $repository and is left alone"
     exit 1
+  elif without_a_branch "$folder"; then
+    cut_off=true
   fi
+fi
+# Git has no time limit of its own for a connection, and waits minutes on a network that drops everything.
+timeout --kill-after=2 {answer_s} git ls-remote --heads "$repository" >/dev/null
+status=$?
+case "$status" in
+  0) ;;
+  124 | 137) echo "$repository does not answer within {answer_s} seconds"; exit 1 ;;
+  *) exit "$status" ;;
+esac
+if [ "$cut_off" = true ]; then
+  # A first copy that was cut off, in which every later pull would fail. It has checked nothing out yet, so
+  # that all but git's own folder is the user's.
+  rm -rf "$folder/.git"
+  rmdir "$folder" 2>/dev/null || mv "$folder" "$folder.unfinished.$(date +%s)"
 fi
 gitpuller "$repository" {shlex.quote(tutorials.branch)} "$folder"
 """

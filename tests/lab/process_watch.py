@@ -11,7 +11,7 @@ EVERY_SECONDS = 0.05
 
 
 class ProcessWatch:
-    """Collects command lines in the background, from entry to exit.
+    """Collects command lines in the background, from entry to exit, as often as it is entered.
 
     Attributes:
         command_lines: all that were seen, each as one text.
@@ -20,9 +20,11 @@ class ProcessWatch:
     def __init__(self) -> None:
         self.command_lines: set[str] = set()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> ProcessWatch:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
@@ -30,7 +32,8 @@ class ProcessWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _watch(self) -> None:
         while not self._stop.wait(EVERY_SECONDS):

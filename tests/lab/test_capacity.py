@@ -245,9 +245,18 @@ def test_a_pool_that_cannot_grow_is_told_while_waiting_and_at_the_end(tmp_path: 
 
 
 def test_who_waits_gets_the_place_that_becomes_free(tmp_path: Path, notebook: int) -> None:
-    with gateway(tmp_path, notebook, promised=4, node_groups=groups(low=1)) as made:
+    """And as many servers run as all pools may hold, though both have room: the page knows that limit too."""
+    limit = "c.JupyterHub.active_server_limit = 3"
+    with gateway(tmp_path, notebook, promised=4, node_groups=groups(low=1), more=limit) as made:
         made.start("dan", LOW)
         wait_for("dan waits", lambda: "dan" in made.cluster.pods())
+        crowd = "Capacity is full: 3 servers may run at once, and 3 do."
+        page = made.user("eve").get("/hub/spawn")
+        assert crowd in page.text
+        assert "has room" not in page.text
+        _, refused = made.start("eve", HIGH)
+        assert refused.status_code == 429
+        assert f"Error: {crowd} Nothing was started." in refused.text
         made.stop("ann")
         wait_for("dan has ann's place", lambda: made.ready("dan"))
 

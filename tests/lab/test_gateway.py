@@ -19,11 +19,14 @@ from openstack.connection import Connection
 from lab import paths
 from tests.lab.listening import listening_addresses
 from tests.lab.process_watch import ProcessWatch
+from tests.lab.secret_search import shown
 from tests.lab.stack import Stack, dev_settings
 
 NODE_GROUP = "openstack:containerinfra/nodeGroup:NodeGroup"
 GROUP_LABEL = "capi.stackhpc.com/node-group"
 CLUSTER = "science-test"
+CORE_NAMESPACES = {"traefik", "cert-manager", "shared-drive"}
+"""All pods in these belong on the core node."""
 NODE_GROUPS_API = {"OpenStack-API-Version": "container-infra 1.9"}
 
 
@@ -57,13 +60,13 @@ def before(cloud: Connection) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def watch() -> ProcessWatch:
-    """Watches all processes while the gateway comes up."""
+    """Watches all processes while the gateway comes up, is changed, and goes."""
     return ProcessWatch()
 
 
 @pytest.fixture(scope="module")
 def said() -> list[str]:
-    """What Pulumi said while the gateway came up."""
+    """What Pulumi said meanwhile."""
     return []
 
 
@@ -172,6 +175,14 @@ def test_gateway_stands(stack: Stack, kubectl: Callable[..., str], cloud: Connec
         if pod["metadata"]["labels"].get("component") in ("hub", "proxy", "user-scheduler")
     }
     assert hub_nodes == core
+    others = json.loads(kubectl("get", "pods", "--all-namespaces", "--output", "json"))["items"]
+    placed = {
+        (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod["spec"].get("nodeName")
+        for pod in others
+        if pod["metadata"]["namespace"] in CORE_NAMESPACES
+    }
+    assert {namespace for namespace, _ in placed} == CORE_NAMESPACES
+    assert {pod: node for pod, node in placed.items() if node not in core} == {}
     # Every Kubernetes node is a server that the project pays for.
     servers = {server.name for server in cloud.compute.servers()}
     assert {name for found in nodes(kubectl).values() for name in found} <= servers
@@ -205,8 +216,11 @@ def secrets_of(kubectl: Callable[..., str]) -> dict[str, str]:
     [hub] = [secret for secret in held if secret["metadata"]["name"] == "hub"]
     settings = yaml.safe_load(base64.b64decode(hub["data"]["values.yaml"]))
     found["the workshop's password"] = settings["hub"]["config"]["DummyAuthenticator"]["password"]
-    [user] = yaml.safe_load((paths.STATE / "kubeconfig").read_text())["users"][:1]
-    found["the cluster's key"] = user["user"]["client-key-data"]
+    merged = yaml.safe_load((paths.STATE / "kubeconfig").read_text())
+    # The rehearsal's own cluster may stand beside it, and its key prove nothing here.
+    [context] = [each["context"] for each in merged["contexts"] if each["name"] == CLUSTER]
+    [user] = [each["user"] for each in merged["users"] if each["name"] == context["user"]]
+    found["the cluster's key"] = user["client-key-data"]
     clouds = yaml.safe_load(paths.CLOUDS_YAML.read_text())["clouds"]
     found["the cloud's credential"] = clouds["lab"]["auth"]["application_credential_secret"]
     public = ("ca.crt", "tls.crt", "namespace")
@@ -231,10 +245,7 @@ def test_no_secret_shows_anywhere(
         },
     }
     assert "pulumi" in places["command lines"]
-    shown = [
-        (name, place) for name, text in secrets.items() for place, held in places.items() if text in held
-    ]
-    assert shown == []
+    assert shown(secrets, places) == []
     assert "PRIVATE KEY" not in places["state"] + places["outputs"]
     assert (paths.STATE / "kubeconfig").stat().st_mode & 0o077 == 0
 
@@ -247,7 +258,9 @@ def test_another_image_changes_the_hub_alone(stack: Stack) -> None:
     stack.write(dev_settings())
 
 
-def test_pool_maximum_changes_one_resource_in_place(stack: Stack, cloud: Connection) -> None:
+def test_pool_maximum_changes_one_resource_in_place(
+    stack: Stack, cloud: Connection, watch: ProcessWatch, said: list[str]
+) -> None:
     before = node_groups(cloud)["low"]
     settings = dev_settings()
     settings["config"]["gateway:pools"]["low"]["max"] = 6
@@ -258,7 +271,8 @@ def test_pool_maximum_changes_one_resource_in_place(stack: Stack, cloud: Connect
         ("update", "kubernetes:helm.sh/v3:Release", "hub-release"),
         ("update", NODE_GROUP, "pools-low"),
     ]
-    stack.up()
+    with watch:
+        said.append(stack.up())
 
     after = node_groups(cloud)["low"]
     assert after["uuid"] == before["uuid"]
@@ -345,14 +359,25 @@ def test_pod_without_room_gets_a_node_and_beyond_the_bound_waits_with_the_reason
 
 
 def test_destroy_leaves_nothing_in_the_project_and_the_lab_up(
-    stack: Stack, cloud: Connection, before: dict[str, set[str]], lab_environment: dict[str, str]
+    stack: Stack,
+    cloud: Connection,
+    before: dict[str, set[str]],
+    lab_environment: dict[str, str],
+    *,
+    kubectl: Callable[..., str],
+    watch: ProcessWatch,
+    said: list[str],
 ) -> None:
     standing = project(cloud)
     kinds = ("servers", "clusters", "volumes", "ports", "routers", "floating addresses", "records")
     assert [kind for kind in kinds if not standing[kind] - before[kind]] == []
 
-    stack.destroy()
+    secrets = secrets_of(kubectl)
+    with watch:
+        said.append(stack.destroy())
 
+    words = {"Pulumi's words": "".join(said), "command lines": "\n".join(watch.command_lines)}
+    assert shown(secrets, words) == [], "none while the gateway was changed, and none as it went"
     assert eventually(lambda: project(cloud) == before, seconds=20), project(cloud)
     status = subprocess.run(
         ["python", "-m", "lab", "status", "--json"],

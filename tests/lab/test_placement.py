@@ -310,3 +310,19 @@ def test_after_the_core_nodes_were_replaced_all_is_as_before(
 def test_a_second_preview_is_clean_after_all_that(stack: Stack) -> None:
     result = stack.pulumi("preview", "--expect-no-changes")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_destroy_takes_every_home_along(stack: Stack, cluster: Cluster, cloud: Connection) -> None:
+    """The rehearsal's reclaim policy is Delete; forty users' homes are volumes that no program knows of."""
+    made = [volume["spec"] for volume in cluster.objects("pv") if "csi" in volume["spec"]]
+    assert {volume["persistentVolumeReclaimPolicy"] for volume in made} == {"Delete"}
+    ids = {volume["csi"]["volumeHandle"] for volume in made}
+    assert len(ids) > sum(USERS.values()), "a home each, and the hub's own"
+    assert ids <= {str(volume.id) for volume in cloud.block_storage.volumes()}
+    assert stack.outputs()["kept_after_destroy"] == []
+    stack.destroy()
+    wait_for(
+        "all their volumes are gone",
+        lambda: not ids & {str(volume.id) for volume in cloud.block_storage.volumes()},
+        20,
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,6 +121,63 @@ def test_the_notice_names_what_is_full_what_has_room_and_what_happens_next() -> 
     assert "No profile has room." in both
 
 
+def test_servers_above_a_lowered_ceiling_take_the_places_of_all() -> None:
+    """Low power went from four nodes to one while eight servers ran, and the pool of high power has room."""
+    rooms = [dataclasses.replace(LOW, max_nodes=1), HIGH]
+    limit, taken = server_limit(rooms), {"low": 8}
+    assert limit == 4
+    by_pool = spawner.free_places(plain(*rooms), taken)
+    assert by_pool == {"low": 0, "high": 2}
+    assert spawner.within_limit(by_pool, 8, limit) == {"low": 0, "high": 0}
+    crowd = spawner.crowded(8, limit)
+    said = spawner.notice(plain(*rooms), by_pool, 45, crowd)
+    assert said == (
+        "Capacity is full: 4 servers may run at once, and 8 do. A place is free as soon as fewer run; "
+        "servers that nobody has used for 45 minutes are stopped by themselves. Try again then."
+    )
+    assert spawner.refusal_of_all(crowd, 45).startswith(f"{crowd} Nothing was started. A place is free")
+    # Nobody is sent to a profile that JupyterHub would refuse.
+    assert spawner.within_limit(by_pool, 3, limit) == {"low": 0, "high": 1}
+    assert spawner.crowded(3, limit) == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "running", "profile", "said"),
+    [
+        (4, {"low": 8}, "high", "Capacity is full: 4 servers may run at once, and 8 do. Nothing was"),
+        (4, {"low": 8}, "low", "Capacity is full for Low power: .* No other profile has room either"),
+        (4, {"low": 3}, "low", "Capacity is full for Low power: .* High power has room for 1 more"),
+        (4, {"low": 3}, "high", None),
+        (0, {"low": 8}, "high", None),
+        (4, {"low": 8}, "nobody knows", None),
+    ],
+)
+def test_the_spawner_refuses_what_jupyterhub_would(
+    monkeypatch: pytest.MonkeyPatch, limit: int, running: dict[str, int], profile: str, said: str | None
+) -> None:
+    # Unmade: a whole one looks for a cluster.
+    made = spawner.GatewaySpawner.__new__(spawner.GatewaySpawner)
+    made.rooms = plain(dataclasses.replace(LOW, max_nodes=1), HIGH)
+    made.user = types.SimpleNamespace(settings={"active_server_limit": limit})
+    taken = collections.Counter(running)
+    monkeypatch.setattr(made, "_taken", lambda **_: taken)
+    refused = contextlib.nullcontext() if said is None else pytest.raises(spawner.NoRoomError, match=said)
+    with refused:
+        made._refuse_if_full(profile, taken)
+
+
+def test_where_the_pools_are_full_the_words_name_them_whatever_the_limit() -> None:
+    full = {"low": 0, "high": 0}
+    assert spawner.notice(plain(LOW, HIGH), full, 45, spawner.crowded(10, 10)).startswith(
+        "Capacity is full for Low power and High power: "
+    )
+
+
+def test_without_a_limit_the_pools_decide() -> None:
+    assert spawner.within_limit({"low": 3, "high": 0}, 8, 0) == {"low": 3, "high": 0}
+    assert spawner.crowded(8, 0) == ""
+
+
 def test_a_closed_profile_has_no_place_and_its_servers_still_count() -> None:
     assert spawner.free_places(plain(LOW, CLOSED, HALF), {}) == {"low": 8, "high": 0, "half": 4}
     assert spawner.free_places(plain(LOW, CLOSED, HALF), {"high": 1}) == {"low": 8, "high": 0, "half": 2}
@@ -161,6 +221,17 @@ def test_every_state_has_words_without_the_machines_own(state: str | None) -> No
         )
     else:
         assert not any("full" in text for text in said)
+
+
+def test_who_gave_up_reads_what_was_missing() -> None:
+    states = (None, *dict.fromkeys(spawner.STATE_OF_REASON.values()))
+    said = {state: spawner.gave_up(state, "Low power", "", 1198, 60) for state in states}
+    assert len(set(said.values())) == len(said)
+    assert "did not have all of the software within 20 minutes. Start again" in said[spawner.PULLING]
+    assert "files could not be brought to your node within 20 minutes" in said[spawner.PLACED]
+    assert "did not answer within 20 minutes" in said[spawner.STARTING]
+    assert "No room was found for your server within 20 minutes" in said[None]
+    assert all("files are safe" in text or "Start again" in text for text in said.values())
 
 
 @pytest.mark.parametrize("error", [spawner.NoRoomError, spawner.NotStartedError])

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from allocation.ladder import Rung
+from components.hub_values.placement import CORE_GROUP, CORE_TOLERATION, on_group
 from components.network import ExistingNetwork
 from stacks import gateway
 from stacks.cloud_check import CloudFacts
 from stacks.rungs import braked
 from stacks.settings import Settings
 from stacks.settings_parsing import parse
+from stacks.storage_parts import kept_after_destroy
 from tests.unit.recording import Run, run
 from tests.unit.settings_files import GOOD, PROGRAM, configuration
 
@@ -269,6 +271,31 @@ def test_an_upgrade_waits_for_a_copy_of_the_database(dev: Run) -> None:
 def test_what_destroy_keeps_is_named(dev: Run, prod: Run) -> None:
     assert dev.outputs["kept_after_destroy"] == []
     assert any("homes" in kept for kept in prod.outputs["kept_after_destroy"])
+
+
+def test_every_pod_of_the_programs_own_is_on_the_core_node_and_asks_for_its_part(dev: Run) -> None:
+    """Those of the charts are looked at where their values are made."""
+    kinds = {"kubernetes:apps/v1:Deployment", "kubernetes:batch/v1:CronJob", "kubernetes:batch/v1:Job"}
+    seen = set()
+    for made in dev.registered:
+        if made.type not in kinds:
+            continue
+        outer = made.inputs["spec"]
+        pod = outer.get("jobTemplate", {"spec": outer})["spec"]["template"]["spec"]
+        seen.add(made.name)
+        assert pod["nodeSelector"] == on_group(CORE_GROUP), made.name
+        tolerated = (CORE_TOLERATION, {"operator": "Exists"})
+        assert any(each in tolerated for each in pod["tolerations"]), made.name
+        for container in pod["containers"]:
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}, made.name
+    assert {"core-node-deployment", "shared-drive-server"} <= seen
+
+
+def test_shared_homes_are_kept_by_their_own_name_and_not_as_a_class() -> None:
+    settings = parse(*configuration(GOOD / "shared_homes.yaml"))
+    kept_storage = settings.storage.model_copy(update={"reclaim_policy": "Retain"})
+    kept = kept_after_destroy(settings.model_copy(update={"storage": kept_storage}), "science-test")
+    assert kept == ["the hub's volumes of storage class gateway", "the homes science-test-homes"]
 
 
 def test_a_shutdown_of_the_budget_ladder_backs_up_the_database_first() -> None:

@@ -17,6 +17,9 @@ from tests.unit.test_hub_values import SCHEMA, settings_of, values_of
 PROFILE = "singleuser.profileList[0]"
 OVERRIDE = f"{PROFILE}.kubespawner_override"
 
+OPTION = f"{PROFILE}.profile_options.image"
+CHOICE = f"{OPTION}.choices.new"
+
 WRONG: list[tuple[str, Any, str]] = [
     (f"{PROFILE}.kubespawner_overide", {}, "is nothing that KubeSpawner reads"),
     (f"{OVERRIDE}.memory_limit", "4G", "is no setting of KubeSpawner"),
@@ -41,6 +44,17 @@ WRONG: list[tuple[str, Any, str]] = [
     ("singleuser.profileList[1].default", True, "has 2 defaults"),
     (f"{PROFILE}", "low", "is no mapping"),
     (f"{OVERRIDE}", ["low"], "is no mapping"),
+    (f"{PROFILE}.profile_options", ["image"], "is no mapping"),
+    (f"{OPTION}", "new", "is no mapping"),
+    (f"{OPTION}.choice", {}, "is nothing that KubeSpawner reads"),
+    (f"{OPTION}.choices", ["new"], "is no mapping"),
+    (f"{CHOICE}", "new", "is no mapping"),
+    (f"{CHOICE}.kubespawner_overide", {}, "is nothing that KubeSpawner reads"),
+    (f"{CHOICE}.kubespawner_override.memory_limit", "4G", "is no setting of KubeSpawner"),
+    (f"{CHOICE}.kubespawner_override.mem_limit", "lots", "is no amount of memory"),
+    (f"{CHOICE}.kubespawner_override.node_selector", {"a": 5}, "is no value of a label"),
+    (f"{OPTION}.unlisted_choice.kubespawner_override.images", "{value}", "is no setting of KubeSpawner"),
+    (f"{OPTION}.unlisted_choice.enable", True, "is nothing that KubeSpawner reads"),
     ("hub.nodeSelector", {"a": 5}, "is no value of a label"),
     ("proxy.chp.nodeSelector", "default-worker", "is no mapping of labels"),
     ("singleuser.memory.guarantee", "lots", "is no amount"),
@@ -87,6 +101,25 @@ def test_the_chart_itself_would_take_most_of_them() -> None:
     passed = {path for path, value, _ in WRONG if taken(path, value)}
     assert {f"{PROFILE}.kubespawner_overide", f"{OVERRIDE}.mem_limit", "hub.nodeSelector"} <= passed
     assert len(passed) >= 15
+
+
+def test_right_options_of_a_profile_are_taken() -> None:
+    tree = values()
+    tree["singleuser"]["profileList"][0]["profile_options"] = {
+        "image": {
+            "display_name": "Image",
+            "choices": {
+                "new": {"display_name": "New", "default": True, "kubespawner_override": {"image": "a:b"}}
+            },
+            "unlisted_choice": {
+                "enabled": True,
+                "display_name": "Other",
+                "validation_regex": "^a:.+$",
+                "kubespawner_override": {"image": "{value}", "cpu_limit": "{value}"},
+            },
+        }
+    }
+    assert checked(tree) is tree
 
 
 def test_right_values_are_handed_on() -> None:

@@ -37,6 +37,17 @@ def test_keys_are_made_once() -> None:
     assert "triggers" not in made(GOOD / "smallest.yaml").one("hub-keys").inputs
 
 
+def test_nothing_but_a_generation_makes_other_keys() -> None:
+    """The command runs again for any change of what it is given, and each run's keys log everybody out."""
+    keys = made(GOOD / "new_keys.yaml").one("hub-keys")
+    given = {name for name in keys.inputs if not name.startswith("__")}
+    assert {"create", "logging", "triggers"} <= given
+    kept = set(keys.request.ignoreChanges)
+    assert given - {"triggers"} <= kept
+    assert {"environment", "interpreter", "dir", "stdin"} <= kept
+    assert "triggers" not in kept
+
+
 def test_another_generation_makes_other_keys() -> None:
     assert made(GOOD / "new_keys.yaml").one("hub-keys").inputs["triggers"] == [3]
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from components.hub_values.start_commands import (
+    ANSWER_SECONDS,
     Command,
     Tutorials,
     pull,
@@ -254,6 +259,39 @@ def test_a_host_that_cannot_be_reached_is_a_failure_like_others(home: Home) -> N
     assert not (home.path / "lessons").exists()
 
 
+@pytest.fixture(params=["accepts and says nothing", "drops all packets"])
+def black_hole(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A port of loopback where nobody ever gets an answer."""
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        if request.param == "drops all packets":
+            # With its queue full, the kernel answers no further connection.
+            for _ in range(3):
+                waiting = opened.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("has_a_copy", [False, True])
+def test_a_network_that_swallows_all_delays_the_login_by_seconds(
+    home: Home, lessons: Path, black_hole: int, has_a_copy: bool
+) -> None:
+    address = f"https://127.0.0.1:{black_hole}/lessons"
+    if has_a_copy:
+        home.start(tutorials(lessons))
+        git(home.path / "lessons", "remote", "set-url", "origin", address)
+    swallowed = Tutorials(repository=address, branch="main", folder="lessons", depth=0)
+    began = time.monotonic()
+    status, log = home.start(pull(swallowed, answer_s=1), Command(name="next", run="touch reached"))
+    assert (status, time.monotonic() - began < 8) == (0, True)
+    assert f"{address} does not answer within 1 seconds" in log
+    assert "tutorials: failed" in log
+    assert (home.path / "reached").exists()
+    assert (home.path / "lessons").exists() == has_a_copy
+    assert ANSWER_SECONDS <= 10
+
+
 def test_an_image_without_nbgitpuller_starts_too(home: Home, lessons: Path) -> None:
     status, log = home.start(tutorials(lessons), path="/usr/bin:/bin")
     assert (status, "tutorials: failed with status 127" in log) == (0, True)
@@ -290,13 +328,75 @@ def test_an_address_with_and_without_its_ending_is_one(home: Home, lessons: Path
     assert "is left alone" not in home.start(tutorials(lessons))[1]
 
 
-def test_a_first_copy_that_was_cut_off_is_moved_aside(home: Home, lessons: Path) -> None:
-    cut_off = home.path / "lessons"
-    cut_off.mkdir()
-    git(cut_off, "init", "--quiet", "--initial-branch=main")
-    git(cut_off, "remote", "add", "origin", lessons.as_uri())
-    (cut_off / "mine.txt").write_text("mine")
+def cut_off(folder: Path, origin: str | None) -> Path:
+    """What a first copy leaves that was killed while it fetched; returns the part of a pack in it."""
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    if origin is not None:
+        git(folder, "remote", "add", "origin", origin)
+    part = folder / ".git" / "objects" / "pack" / "tmp_pack_1"
+    part.write_text("half of it")
+    return part
+
+
+@pytest.mark.parametrize("knows_its_origin", [True, False])
+def test_first_copies_that_were_cut_off_fill_no_home(
+    home: Home, lessons: Path, knows_its_origin: bool
+) -> None:
+    copy = home.path / "lessons"
+    cut_off(copy, lessons.as_uri() if knows_its_origin else None)
     assert "tutorials: done" in home.start(tutorials(lessons))[1]
-    assert (cut_off / "lesson.ipynb").read_text() == "second"
+    assert (copy / "lesson.ipynb").read_text() == "second"
+    assert [entry.name for entry in home.path.iterdir() if "lessons" in entry.name] == ["lessons"]
+
+
+def test_what_the_user_put_into_a_cut_off_copy_is_kept(home: Home, lessons: Path) -> None:
+    copy = home.path / "lessons"
+    cut_off(copy, lessons.as_uri())
+    (copy / "mine.txt").write_text("mine")
+    assert "tutorials: done" in home.start(tutorials(lessons))[1]
+    assert (copy / "lesson.ipynb").read_text() == "second"
     (aside,) = home.path.glob("lessons.unfinished.*")
-    assert (aside / "mine.txt").read_text() == "mine"
+    assert [entry.name for entry in aside.iterdir()] == ["mine.txt"]
+
+
+def test_a_cut_off_copy_stays_until_the_network_answers(home: Home, lessons: Path) -> None:
+    part = cut_off(home.path / "lessons", lessons.as_uri())
+    lessons.rename(lessons.with_name("unreachable"))
+    assert "tutorials: failed" in home.start(tutorials(lessons))[1]
+    assert part.exists()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_copy_with_commits_is_never_taken_for_cut_off(home: Home, lessons: Path, packed: bool) -> None:
+    home.start(tutorials(lessons))
+    copy = home.path / "lessons"
+    if packed:
+        git(copy, "pack-refs", "--all")
+        (copy / ".git" / "logs" / "HEAD").unlink()
+    # A branch without a commit: git finds no HEAD, and the user's commits are on another branch.
+    git(copy, "checkout", "--quiet", "--orphan", "another")
+    assert "tutorials: failed" in home.start(tutorials(lessons))[1]
+    assert git(copy, "rev-list", "--count", "main") == "2"
+    assert not list(home.path.glob("lessons.unfinished.*"))
+
+
+def test_a_commit_without_a_branch_is_one_too(home: Home, lessons: Path) -> None:
+    home.start(tutorials(lessons))
+    copy = home.path / "lessons"
+    publish(copy, "mine.txt", "mine")
+    mine = git(copy, "rev-parse", "HEAD")
+    git(copy, "checkout", "--quiet", "--detach")
+    git(copy, "branch", "--quiet", "--delete", "--force", "main")
+    shutil.rmtree(copy / ".git" / "logs")
+    home.start(tutorials(lessons))
+    assert git(copy, "cat-file", "-t", mine) == "commit"
+
+
+def test_a_repository_that_the_user_has_just_begun_is_left_alone(home: Home, lessons: Path) -> None:
+    own = home.path / "lessons"
+    cut_off(own, None)
+    (own / "mine.txt").write_text("mine")
+    assert f"is no copy of {lessons.as_uri()} and is left alone" in home.start(tutorials(lessons))[1]
+    assert (own / ".git").is_dir()
+    assert (own / "mine.txt").read_text() == "mine"

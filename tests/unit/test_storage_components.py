@@ -211,6 +211,8 @@ def test_homes_have_a_quota_each_on_one_volume() -> None:
     assert values["openstack"] == {"enabled": True, "volumeId": "homes-volume-id"}
     assert values["quotaEnforcer"]["config"]["QuotaManager"]["hard_quota"] == 10
     assert (values["nodeSelector"], values["tolerations"]) == (CORE, [TOLERATION])
+    for container in ("nfsServer", "quotaEnforcer", "autoResizer", "prometheusExporter"):
+        assert set(values[container]["resources"]["requests"]) == {"cpu", "memory"}
 
 
 def test_homes_are_mounted_by_the_address_of_a_service_that_stays() -> None:
@@ -267,7 +269,12 @@ def test_a_share_is_mounted_by_what_manila_says_of_it() -> None:
     csi = found.one("drive-persistent-volume").inputs["spec"]["csi"]
     assert csi["volumeAttributes"]["rootPath"] == "/volumes/_nogroup/abc"
     assert csi["volumeHandle"] == "drive-share-id"
-    (ceph,) = found.one("drive-driver").inputs["values"]["csiConfig"]
+    driver = found.one("drive-driver").inputs["values"]
+    provisioner = driver["provisioner"]
+    assert (provisioner["nodeSelector"], provisioner["tolerations"]) == (CORE, [TOLERATION])
+    for container in ("provisioner", "resizer", "snapshotter"):
+        assert set(provisioner[container]["resources"]["requests"]) == {"cpu", "memory"}
+    (ceph,) = driver["csiConfig"]
     assert ceph["monitors"] == ["192.0.2.1:6789", "192.0.2.2:6789"]
     assert ceph["clusterID"] == csi["volumeAttributes"]["clusterID"]
     assert [each.name for each in found.registered if each.request.protect] == ["drive-share"]

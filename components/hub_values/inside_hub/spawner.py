@@ -78,6 +78,27 @@ def free_places(rooms: Sequence[Mapping[str, Any]], taken: Mapping[str, int]) ->
     }
 
 
+def within_limit(free: Mapping[str, int], running: int, limit: int) -> dict[str, int]:
+    """The same places, but none beyond what JupyterHub lets run at once.
+
+    After a ceiling was lowered, servers above it go on and count: a pool may have room, and its users none.
+
+    Args:
+        free: places by profile, as the pools have them.
+        running: all other servers.
+        limit: ``activeServerLimit``; 0 for none.
+    """
+    left = max(0, limit - running) if limit else max(free.values(), default=0)
+    return {profile: min(places, left) for profile, places in free.items()}
+
+
+def crowded(running: int, limit: int) -> str:
+    """That no more servers may run, wherever there is room; empty while they may."""
+    if not limit or running < limit:
+        return ""
+    return f"Capacity is full: {limit} servers may run at once, and {running} do."
+
+
 def where_is_room(rooms: Sequence[Mapping[str, Any]], free: Mapping[str, int], but: str | None = None) -> str:
     """A sentence that names the profiles with room, leaving one out."""
     open_ones = [room for room in rooms if free[room["profile"]] and room["profile"] != but]
@@ -86,8 +107,19 @@ def where_is_room(rooms: Sequence[Mapping[str, Any]], free: Mapping[str, int], b
     return " ".join(f"{room['title']} has room for {free[room['profile']]} more." for room in open_ones)
 
 
-def notice(rooms: Sequence[Mapping[str, Any]], free: Mapping[str, int], idle_minutes: int) -> str:
-    """What stands above the choices when a profile is full; empty if none is."""
+def notice(
+    rooms: Sequence[Mapping[str, Any]], free: Mapping[str, int], idle_minutes: int, crowd: str = ""
+) -> str:
+    """What stands above the choices when a profile is full, or all are; empty if none is.
+
+    Args:
+        rooms: the profiles.
+        free: places by profile, as the pools have them.
+        idle_minutes: after how long an unused server is stopped.
+        crowd: what `crowded` says.
+    """
+    if crowd and any(free.values()):
+        return f"{crowd} {_fewer(idle_minutes)}"
     full = [room["title"] for room in rooms if not free[room["profile"]] and not room.get("closed")]
     if not full:
         return ""
@@ -104,6 +136,11 @@ def refusal(title: str, room: str, idle_minutes: int) -> str:
         f"Capacity is full for {title}: all nodes that it may use are taken. "
         f"{room} Nothing was started. {_freed(idle_minutes)}"
     )
+
+
+def refusal_of_all(crowd: str, idle_minutes: int) -> str:
+    """What a user reads whose profile has room while no more servers may run; ``crowd`` is of `crowded`."""
+    return f"{crowd} Nothing was started. {_fewer(idle_minutes)}"
 
 
 def closed(title: str, announcement: str, room: str) -> str:
@@ -144,16 +181,33 @@ def gave_up(state: str | None, title: str, room: str, waited_s: float, idle_minu
             f"The new node for {title} was not ready within {_minutes(waited_s)}. Start again: it goes on "
             f"starting, and may be ready by now. {room}"
         )
+    within = f"within {_minutes(waited_s)}"
+    if state == PULLING:
+        return (
+            f"Your node for {title} did not have all of the software {within}. Start again: it goes on "
+            f"fetching, and may have it by now. Your files are safe. {room}"
+        )
+    what = {
+        PLACED: f"There was room for you, but your files could not be brought to your node {within}.",
+        STARTING: f"Your server was begun, but did not answer {within}.",
+    }.get(state or "", f"No room was found for your server {within}.")
     return (
-        f"Your server did not start within {_minutes(waited_s)}. Start again; if that fails too, tell the "
-        "gateway's operators what the event log says. Your files are safe."
+        f"{what} Start again; if that fails too, tell the gateway's operators what the event log says. "
+        "Your files are safe."
     )
 
 
 def _freed(idle_minutes: int) -> str:
+    return f"A place is free as soon as somebody stops a server; {_culled(idle_minutes)}"
+
+
+def _fewer(idle_minutes: int) -> str:
+    return f"A place is free as soon as fewer run; {_culled(idle_minutes)}"
+
+
+def _culled(idle_minutes: int) -> str:
     return (
-        "A place is free as soon as somebody stops a server; servers that nobody has used for "
-        f"{idle_minutes} minutes are stopped by themselves. Try again then."
+        f"servers that nobody has used for {idle_minutes} minutes are stopped by themselves. Try again then."
     )
 
 
@@ -194,7 +248,9 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
     async def get_options_form(self) -> str:
         """The choices, below a notice if one of them is full."""
         form: str = await super().get_options_form()
-        texts = (self.announcement, notice(self.rooms, self._free_places(), self.idle_minutes))
+        taken = self._taken()
+        full = notice(self.rooms, free_places(self.rooms, taken), self.idle_minutes, self._crowd(taken))
+        texts = (self.announcement, full)
         alerts = [
             f'<div class="alert alert-warning" role="status">{html.escape(text)}</div>'
             for text in texts
@@ -206,7 +262,7 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
         """Refuses here, where JupyterHub shows the choices again beside the message."""
         made = super().run_options_from_form(form_data)
         options: dict[str, Any] = await made if inspect.isawaitable(made) else made
-        self._refuse_if_full(self._profile(options), self._free_places())
+        self._refuse_if_full(self._profile(options), self._taken())
         return options
 
     async def options_from_query(self, query_data: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +271,7 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
 
     async def run_pre_spawn_hook(self) -> None:
         """Refuses what came another way, such as a script, or was overtaken in between."""
-        self._refuse_if_full(self._profile(self.user_options), self._free_places(ahead_only=True))
+        self._refuse_if_full(self._profile(self.user_options), self._taken(ahead_only=True))
         made = super().run_pre_spawn_hook()
         if inspect.isawaitable(made):
             await made
@@ -251,8 +307,8 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
                 "html_message": f"{html.escape(text)}<br><small>{html.escape(raw)}</small>",
             }
 
-    def _free_places(self, *, ahead_only: bool = False) -> dict[str, int]:
-        """Free places by profile, this server's own included.
+    def _taken(self, *, ahead_only: bool = False) -> collections.Counter[str]:
+        """How many servers each profile has, but for this one.
 
         Args:
             ahead_only: count only servers that were asked for before this one. Of two that race for the last
@@ -267,7 +323,14 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
             )
             if server is not mine and ahead:
                 taken[self._profile(server.user_options)] += 1
-        return free_places(self.rooms, taken)
+        return taken
+
+    def _limit(self) -> int:
+        """JupyterHub's own, which it tells users of in no words of theirs."""
+        return int(self.user.settings.get("active_server_limit", 0))
+
+    def _crowd(self, taken: collections.Counter[str]) -> str:
+        return crowded(taken.total(), self._limit())
 
     def _profile(self, options: Mapping[str, Any] | None) -> str:
         return str((options or {}).get("profile") or self.default_profile)
@@ -276,16 +339,22 @@ class GatewaySpawner(KubeSpawner):  # type: ignore[misc]
         wanted = profile or self._profile(self.user_options)
         return next((str(room["title"]) for room in self.rooms if room["profile"] == wanted), wanted)
 
-    def _elsewhere(self) -> str:
-        return where_is_room(self.rooms, self._free_places(), but=self._profile(self.user_options))
+    def _elsewhere(self, but: str | None = None) -> str:
+        taken = self._taken()
+        free = within_limit(free_places(self.rooms, taken), taken.total(), self._limit())
+        return where_is_room(self.rooms, free, but=but or self._profile(self.user_options))
 
-    def _refuse_if_full(self, profile: str, free: Mapping[str, int]) -> None:
+    def _refuse_if_full(self, profile: str, taken: collections.Counter[str]) -> None:
+        free = free_places(self.rooms, taken)
         # A profile that is not ours is KubeSpawner's to refuse.
         if free.get(profile) == 0:
-            elsewhere = where_is_room(self.rooms, self._free_places(), but=profile)
+            elsewhere = self._elsewhere(profile)
             if any(room["profile"] == profile and room.get("closed") for room in self.rooms):
                 raise NoRoomError(closed(self._title(profile), self.announcement, elsewhere))
             raise NoRoomError(refusal(self._title(profile), elsewhere, self.idle_minutes))
+        crowd = self._crowd(taken)
+        if crowd and profile in free:
+            raise NoRoomError(refusal_of_all(crowd, self.idle_minutes))
 
 
 if "c" in globals():
