@@ -16,8 +16,8 @@ from openstack.connection import Connection
 from lab import paths
 from tests.lab.stack import Settings, Stack, dev_settings
 
-# The unit tests give each file to the program's parser. By the engine, which takes seconds for each, goes every
-# fifth: all are refused at the same place of the program.
+# The unit tests give each file to the program's parser. By the engine, which takes seconds for each, goes
+# every fifth: all are refused at the same place of the program.
 BAD = sorted((paths.PROGRAM / "tests" / "unit" / "settings" / "bad").glob("*.yaml"))[::5]
 
 
