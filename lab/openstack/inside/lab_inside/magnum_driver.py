@@ -9,6 +9,7 @@ node count is not followed, and a group cannot be created while another one is.
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from magnum.common import clients, exception, neutron, short_id
@@ -23,6 +24,9 @@ Status = fields.ClusterStatus
 
 _one_request = threading.Lock()
 """Conductor threads must not overwrite each other's requests."""
+
+ANSWER_SECONDS = 5.0
+"""How long the keeper may take to see what is asked of it."""
 
 
 class Driver(driver.Driver):
@@ -114,11 +118,17 @@ class Driver(driver.Driver):
             _mark_in_progress(cluster)
 
     def update_nodegroup(self, context: Any, cluster: Any, nodegroup: Any) -> None:
-        """Passes on a group's new bounds."""
+        """Passes on a group's new bounds. Where no node has to come or go, all is done when this returns."""
         with _one_request:
             nodegroup.save()
             _ask(context, cluster)
             _mark_in_progress(cluster)
+        # Nobody waits here for long; who finds the group in progress looks again only 20 s later.
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while cluster_folder.observed(cluster.uuid) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with _one_request:
+            cluster_status.settle(cluster)
 
     def delete_nodegroup(self, context: Any, cluster: Any, nodegroup: Any) -> None:
         """Asks for the end of a group; it leaves Magnum when its last server is gone."""
