@@ -80,12 +80,12 @@ def lab(*names: str) -> list[str]:
 CLOUD_ALONE = [
     tests("budget ladder", Use.CLOUD_ALONE, *lab("budget_ladder")),
     tests("gateway", Use.CLOUD_ALONE, *lab("gateway")),
-    tests("OpenStack, accounting", Use.CLOUD_ALONE, *lab("openstack", "accounting", "magnum_race")),
+    tests("OpenStack, accounting", Use.CLOUD_ALONE, *lab("openstack", "accounting")),
 ]
 CLOUD = [
     tests("budget hook", Use.CLOUD, *lab("budget_hook")),
     tests("clusters", Use.CLOUD, *lab("clusters", "dns")),
-    tests("placement", Use.CLOUD, *lab("placement")),
+    tests("placement, race", Use.CLOUD, *lab("placement", "magnum_race")),
     tests("certificates, shared drive", Use.CLOUD, *lab("certificates", "shared_drive")),
 ]
 TOOLS = [

@@ -28,10 +28,10 @@ def cluster_line(stack: Stack) -> str:
 
 @pytest.fixture
 def stack(lab_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of its own, in a cloud with the race; without it again before the stack is destroyed."""
+    """A stack of its own, whose cluster meets the race; without it again before the stack is destroyed."""
     raced = Stack("race", tmp_path_factory.mktemp("settings"), lab_environment)
     FAULT.parent.mkdir(exist_ok=True)
-    FAULT.touch()
+    FAULT.write_text("science-race")  # Other tests have clusters meanwhile.
     yield raced
     FAULT.unlink(missing_ok=True)
     raced.destroy()

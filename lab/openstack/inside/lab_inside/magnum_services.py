@@ -43,7 +43,7 @@ def cast_and_wait(self: conductor_api.API, method: str, **arguments: Any) -> Non
     looks at once meets a 404 after a create, or the old status after a delete. That is left to a fault
     that can be switched on. As there, what goes wrong in the conductor is seen in the status only.
     """
-    if faults.switched_on(faults.MAGNUM_RACE):
+    if faults.switched_on(faults.MAGNUM_RACE, cluster=getattr(arguments.get("cluster"), "name", None)):
         CAST(self, method, **arguments)
         return
     try:
