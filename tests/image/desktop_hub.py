@@ -26,6 +26,12 @@ from tests.lab import hub_proxy
 CULL_SECONDS = 60
 """Stands for the hour that the chart's culler waits; its default rule is nothing but that time."""
 PAUSE_MINUTES = "0.1"
+BEHIND = """() => {
+    Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
+    Object.defineProperty(document, 'hidden', { get: () => true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+"""Tells a page what a browser tells one that another tab covers. Without a screen, Chromium covers none."""
 CONFIGURATION = """\
 import json
 import sys
@@ -108,7 +114,7 @@ class DesktopHub:
         return found
 
     def open_desktop(self, context: BrowserContext, user: str) -> Page:
-        """Signs in, waits for the server, clicks the card, and leaves only the desktop's tab open."""
+        """Signs in, waits for the server, clicks the card, and leaves its tab behind the desktop's."""
         page = context.new_page()
         page.set_default_timeout(desktop_page.PATIENCE_MS)
         page.goto(f"{self.url}/hub/login?next=/hub/spawn")
@@ -117,7 +123,7 @@ class DesktopHub:
         page.click("#login_submit")
         desktop_page.card(page)
         tab = desktop_page.click_card(page)
-        page.close()
+        page.evaluate(BEHIND)
         desktop_page.wait_for_desktop(tab)
         return tab
 

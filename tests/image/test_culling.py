@@ -1,4 +1,4 @@
-"""An open desktop does not keep its server: the real hub, its real proxy and the real idle culler decide."""
+"""Open tabs of JupyterLab and its desktop do not keep a server: the real hub, its proxy and culler decide."""
 
 from __future__ import annotations
 
