@@ -121,6 +121,26 @@ def test_burning_less_than_the_plan_says_is_not_hidden() -> None:
     assert at_end(found) == pytest.approx(365 * 24 * 12, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("low", "burn"), [((2, 6), 12.0), ((1, 5), 4.0), ((3, 5), 20.0), ((0, 5), 0.0)], ids=str
+)
+def test_burning_less_than_the_plan_says_goes_on_by_as_much_under_another_plan(
+    low: tuple[int, int], burn: float
+) -> None:
+    """12 SU/h of 24 planned: a node fewer saves its 8, a node more costs them, a higher ceiling nothing."""
+    known = burning([12.0] * 60)
+    plan = plan_of(pools(since=MONDAY, low=(2, 5)), pools(since=last(known), low=low))
+    ahead = at_end(made(known, "planned", plan)) - float(known.used[-1])
+    assert ahead / (365 - 60) / 24 == pytest.approx(burn, abs=0.05)
+
+
+def test_days_before_any_plan_are_no_shortfall_of_the_first_one() -> None:
+    known = burning([0.0] * 60)
+    plan = plan_of(pools(since=last(known), low=(1, 5)))
+    ahead = at_end(made(known, "planned", plan)) - float(known.used[-1])
+    assert ahead / (365 - 60) / 24 == pytest.approx(16.0)
+
+
 def test_servers_that_no_plan_knows_are_not_hidden_either() -> None:
     known = burning([24.0] * 60)
     found = made(known, "planned", plan_of(pools(since=MONDAY, low=(1, 5))))
