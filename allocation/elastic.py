@@ -47,6 +47,11 @@ PERIOD_ERROR = 0.2
 ``USUAL_SCATTER``; of the use on a kind of day never seen; of one term or break from the next. Set on
 synthetic allocations other than those of the benchmark."""
 
+TREND_PULLS = 0.5
+"""What is used more on a day long ago makes a trend fall, and so the use expected ahead; by this part of it
+at most, lest more use leave a larger surplus. Half, as the trend's fading, its shrinking and its exponent do
+the rest."""
+
 MISMATCH_ERROR = 0.15
 """Standard deviation, relative, of a burn that the plan rules out and that goes on all the same; set as the
 others."""
@@ -105,8 +110,8 @@ def elastic(
     usual = _usual(pattern, day, past)
     level = float((recent * above).sum() / (recent * usual).sum())
     usual *= level
-    growth = _growth(age, above / usual, usual, np.asarray(ahead - today, dtype=np.float64))
-    burn = level * _usual(pattern, ahead, future) * growth
+    burn = level * _usual(pattern, ahead, future)
+    burn *= _growth(age, above / usual, usual, np.asarray(ahead - today, dtype=np.float64), burn)
 
     weights = _halving(age, SCATTER_HALF_LIFE)
     # More users scatter more, in proportion to the root of their number.
@@ -174,20 +179,38 @@ def _growth(
     ratio: NDArray[np.float64],
     weight: NDArray[np.float64],
     ahead: NDArray[np.float64],
+    burn: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """What the trend multiplies the days ahead by."""
+    """What the trend multiplies the days ahead by.
+
+    Args:
+        age: shape (n,), days.
+        ratio: shape (n,), the burn of those days relative to what the level has them burn.
+        weight: shape (n,), what the level has them burn, SU/h.
+        ahead: shape (m,), days from today.
+        burn: shape (m,), SU/h on the days ahead without a trend.
+    """
     if age[0] - age[-1] < TREND_NEEDS_DAYS:
         return np.ones(len(ahead))
     import statsmodels.api as sm
 
-    fit = sm.WLS(ratio, sm.add_constant(-age), weights=weight * _halving(age, TREND_HALF_LIFE)).fit()
+    fresh = _halving(age, TREND_HALF_LIFE)
+    fit = sm.WLS(ratio, sm.add_constant(-age), weights=weight * fresh).fit()
     slope, error = float(fit.params[1]), float(fit.bse[1])
     if not slope:
         return np.ones(len(ahead))
     # Twice its standard error halves it: most slopes of this size are chance.
     slope *= slope**2 / (slope**2 + 4 * error**2)
     faded = TREND_FADES_DAYS * (1 - np.exp(-np.maximum(ahead, 0.0) / TREND_FADES_DAYS))
+    pull = _pull(age, fresh, weight * fresh) * float((burn * faded).sum())
+    slope *= min(1.0, TREND_PULLS / pull)
     return np.asarray(np.exp(np.clip(slope * faded, -0.7, 0.7)))
+
+
+def _pull(age: NDArray[np.float64], fresh: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """By how much one SU/h more on a day of the past lowers the fitted slope at most, per day and SU/h."""
+    older = age - float(np.average(age, weights=weight))
+    return float((fresh * older).max() / (weight * older**2).sum())
 
 
 def _doubt(past: Kinds, future: Kinds) -> NDArray[np.float64]:

@@ -147,17 +147,17 @@ def _burn(known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_unt
     for bounds in dict.fromkeys(wanted):
         here = np.array([other == bounds for other in wanted])
         restated = _restated(known, seen, bounds)
-        part = elastic(known.day, restated - bounds.least, day[here], plan, known_until / DAY)
-        expected = np.clip(bounds.least + part.burn, 0.0, bounds.most)
+        part = elastic(known.day, restated - bounds.least, day, plan, known_until / DAY)
+        expected = np.clip(bounds.least + part.burn[here], 0.0, bounds.most)
         arrays["expected"][here] = expected
         # What the plan does not know may go, or become more.
         arrays["least"][here] = np.minimum(bounds.least - unplanned, expected)
         arrays["most"][here] = bounds.most + unplanned
-        arrays["chance"][here] = part.chance
+        arrays["chance"][here] = part.chance[here]
         doubt = math.hypot(
             _plan_doubt(known, seen, restated, bounds, known_until), MISMATCH_ERROR * unplanned
         )
-        arrays["doubt"][here] = np.hypot(doubt, part.doubt)
+        arrays["doubt"][here] = np.hypot(doubt, part.doubt[here])
         level_error, drift = max(level_error, part.level_error), max(drift, part.drift)
     return Burn(**arrays, elastic=arrays["expected"] - arrays["least"], level_error=level_error, drift=drift)
 

@@ -334,6 +334,34 @@ def test_more_usage_every_day_never_lowers_the_planned_model(
     assert at_end(more) >= at_end(less) - 1e-6 * at_end(less)
 
 
+def test_more_use_long_ago_is_no_trend_that_pays_for_it() -> None:
+    less, more = (made(burning([early] * 30 + [20.0] * 90), "planned") for early in (20.0, 25.0))
+    assert at_end(more) - at_end(less) > 0.25 * 30 * 24 * 5
+
+
+@st.composite
+def wavering_histories(draw: st.DrawFn) -> list[float]:
+    """SU/h on each of 7 to 250 days: rising and falling, with weekends, and scattered."""
+    count = draw(st.integers(7, 250))
+    knots = draw(st.lists(st.floats(1, 100), min_size=2, max_size=6))
+    weekend, scatter = draw(st.floats(0.05, 1)), draw(st.floats(0, 0.5))
+    day = np.arange(count)
+    burn = np.interp(day, np.linspace(0, count - 1, len(knots)), knots) * np.where(day % 7 > 4, weekend, 1)
+    chance = np.random.default_rng(draw(st.integers(0, 1000)))
+    return list(burn * chance.uniform(1 - scatter, 1 + scatter, count))
+
+
+@settings(max_examples=40, deadline=None)
+@given(wavering_histories(), st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 200))
+def test_more_usage_on_any_days_of_the_past_never_raises_the_surplus(
+    days: list[float], since: float, until: float, more: float
+) -> None:
+    first, last_one = sorted(int(part * (len(days) - 1)) for part in (since, until))
+    raised = [burn + (more if first <= index <= last_one else 0) for index, burn in enumerate(days)]
+    less, larger = (made(burning(burns), "planned") for burns in (days, raised))
+    assert at_end(larger) >= at_end(less)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.floats(16, 80), min_size=1, max_size=40),
