@@ -13,9 +13,10 @@ from rich.console import Console
 from allocation import ledger, report, tables, times
 from allocation.errors import AllocationError
 from allocation.forecast import MODELS
+from allocation.ledger import Row
 from allocation.plan import Plan, Pool, Stage
 from allocation.report import Report
-from tests.unit.allocation.made_up import CPU, NOW, START, write_ledger
+from tests.unit.allocation.made_up import CPU, END, NOW, START, write_ledger
 
 GPU = "jetstream2-gpu.indiana.xsede.org"
 OTHER = "other.example.org"
@@ -45,6 +46,16 @@ def test_each_model_gives_what_an_even_burn_means(path: Path) -> None:
         assert verdict.su_delta == pytest.approx(100_000 - 10 * 365 * 24, rel=0.01)
         assert verdict.burn_su_per_hour == pytest.approx(10, rel=0.01)
     assert made.status == 0
+
+
+def test_a_rerun_says_what_was_said_then(tmp_path: Path) -> None:
+    """A refund of the day after was not known."""
+    path = tmp_path / "usage.csv"
+    refunded = [(NOW - times.DAY, 100), (NOW, 200), (NOW + times.DAY, 150)]
+    for moment, used in refunded:
+        ledger.append(path, [Row(moment, CPU, used, 100_000, START, END)], now=moment)
+    assert of(path).used == 200
+    assert of(path, now=NOW + times.DAY).used == 150
 
 
 def test_the_planned_models_verdict_decides(path: Path) -> None:
