@@ -127,15 +127,26 @@ def adding_up(parts: Sequence[Segment]) -> list[Segment]:
     return segments
 
 
-def counted_since(segments: Sequence[Segment]) -> float:
+def counted_since(segments: Sequence[Segment], lag: float = 0.0) -> float:
     """Since when the newest segment's figures count, in seconds since the epoch: the allocation's start, or
-    after a reset the last figure before it."""
+    after a reset the moment of the last figure before it.
+
+    Args:
+        lag: seconds by which figures trail behind the use.
+    """
     for before, segment in zip(segments[-2::-1], segments[:0:-1], strict=False):
         if segment.reason == "reset":
-            return float(before.times[-1])
+            return float(before.times[-1]) - lag
         if segment.reason != "supplement":
             break
     return segments[-1].starts_at
+
+
+def counted_from(segments: Sequence[Segment]) -> str:
+    """What ``counted_since`` is the moment of, in words."""
+    return (
+        "the allocation began" if counted_since(segments) == segments[-1].starts_at else "the counter's reset"
+    )
 
 
 def _as_reported(segment: Segment) -> Segment:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation import history
 from allocation.history import Segment
 from allocation.path import Path
 from allocation.times import DAY, HOUR
@@ -29,7 +30,7 @@ def linear(segments: Sequence[Segment], now: float) -> Path:
     before."""
     times, used = _same_allocation(segments)
     if times[-1] - times[0] < HOUR:
-        return _since_the_start(segments[-1], now)
+        return _since_the_start(segments, now)
     first = _a_month_before(times)
     slope = (used[-1] - used[first]) / (times[-1] - times[first])
     return _line(segments[-1], now, slope, None)
@@ -66,12 +67,13 @@ def _a_month_before(times: NDArray[np.float64]) -> int:
     return int(np.argmin(np.abs(times[:-1] - (times[-1] - LOOKBACK_DAYS * DAY))))
 
 
-def _since_the_start(segment: Segment, now: float) -> Path:
-    """With a single row, or several at once: the mean burn since the allocation began."""
-    elapsed = float(segment.times[-1]) - segment.starts_at
+def _since_the_start(segments: Sequence[Segment], now: float) -> Path:
+    """With a single row, or several at once: the mean burn since counting began."""
+    segment = segments[-1]
+    elapsed = float(segment.times[-1]) - history.counted_since(segments)
     slope = float(segment.used[-1]) / elapsed if elapsed >= HOUR else 0.0
     why = (
-        "less than an hour of figures: the mean burn since the allocation began"
+        f"less than an hour of figures: the mean burn since {history.counted_from(segments)}"
         if slope
         else "less than an hour of figures, nothing used yet"
     )

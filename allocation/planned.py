@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import daily, demand
+from allocation import daily, demand, history
 from allocation.elastic import LEVEL_HALF_LIFE, MISMATCH_ERROR, elastic
 from allocation.history import Segment
 from allocation.path import Path
@@ -48,7 +48,7 @@ def planned(segments: Sequence[Segment], now: float, plan: Plan) -> Path:
     """
     curves = daily.chains(segments, plan.reporting_lag_hours * HOUR)
     known_until, used = float(curves[-1].times[-1]), float(curves[-1].used[-1])
-    known, fallback = _known_days(curves, segments[-1], plan)
+    known, fallback = _known_days(curves, segments, plan)
     edges = _edges(known_until, now, max(segments[-1].ends_at, now), plan)
     hours = np.diff(edges) / HOUR
     burn = _burn(_on_one_plan(known, plan), (edges[:-1] + edges[1:]) / 2, plan, known_until)
@@ -87,7 +87,9 @@ def bounds_at(plan: Plan, moment: float) -> demand.Bounds:
     return demand.Bounds(fixed=fixed, floor=plan.floor(stage) - fixed, ceiling=plan.ceiling(stage) - fixed)
 
 
-def _known_days(curves: Sequence[daily.Curve], segment: Segment, plan: Plan) -> tuple[daily.Days, str | None]:
+def _known_days(
+    curves: Sequence[daily.Curve], segments: Sequence[Segment], plan: Plan
+) -> tuple[daily.Days, str | None]:
     """The days learnt from, and what was done if there is not one whole day."""
     known = daily.days(curves)
     if len(known.day):
@@ -100,9 +102,9 @@ def _known_days(curves: Sequence[daily.Curve], segment: Segment, plan: Plan) -> 
         return daily.Days(day=day, burn=np.array([burn])), "less than a whole day of figures: their mean burn"
     if plan.stages:
         return known, "a single figure: the planned nodes' floor"
-    since = (float(last.times[-1]) - segment.starts_at) / HOUR
+    since = (float(last.times[-1]) - history.counted_since(segments, plan.reporting_lag_hours * HOUR)) / HOUR
     burn = float(last.used[-1]) / since if since >= 1 else 0.0
-    why = "a single figure: the mean burn since the allocation began"
+    why = f"a single figure: the mean burn since {history.counted_from(segments)}"
     return daily.Days(day=day, burn=np.array([burn])), why
 
 

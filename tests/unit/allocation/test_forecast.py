@@ -247,6 +247,18 @@ def test_a_single_row_goes_on_as_since_the_start(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_the_first_rows_after_a_reset_go_on_as_since_the_reset(model: Model, rows: int) -> None:
+    """Not as since the allocation's first day, when another count began."""
+    before = segment([48_000.0], begins=MONDAY + 200 * DAY, starts_at=MONDAY)
+    after = segment([240.0] * rows, every=60.0, begins=MONDAY + 201 * DAY, starts_at=MONDAY, reason="reset")
+    found = made([before, after], model)
+    assert at_end(found) == pytest.approx(240 + (365 - 201) * 240, rel=0.01)
+    assert found.fallback is not None
+    assert "reset" in found.fallback
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_two_rows_a_minute_apart_tell_no_burn(model: Model) -> None:
     known = segment([2400.0, 2424.0], every=60.0, starts_at=MONDAY - 10 * DAY, lasts_days=100)
     assert at_end(made(known, model)) == pytest.approx(24_240, rel=0.01)
