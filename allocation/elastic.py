@@ -34,10 +34,13 @@ KIND_PRIOR_DAYS = 4.0
 WEEKDAY_PRIOR_DAYS = 0.5
 """How many days of history these expectations, and that of weekdays being alike, weigh."""
 
+LEAST_TELLING_LEVEL = 0.1
+"""How busy the operator must expect a day to be, for its burn to tell the level today."""
+
 TREND_NEEDS_DAYS = 90
 TREND_FADES_DAYS = 30.0
-"""A trend needs this much history and fades with this time constant: on a real term, a trend from fewer days
-made forecasts worse (docs/allocation.md has the figures)."""
+"""A trend needs this much history, half of its days known, and fades with this time constant: on a real term,
+a trend from fewer days made forecasts worse (docs/allocation.md has the figures)."""
 
 DRIFT = 0.025
 USUAL_SCATTER = 0.2
@@ -107,7 +110,10 @@ def elastic(
         return Elastic(burn=nothing + short, chance=nothing, doubt=doubt, level_error=0.0, drift=0.0)
     past, future = kinds(plan.calendar, day), kinds(plan.calendar, ahead)
     pattern = _pattern(day, above, past, _halving(age, PATTERN_HALF_LIFE))
-    usual = _usual(pattern, day, past)
+    # On days that are to be all but idle, what burns tells nothing of how busy users are: their own kind of
+    # day explains them, not what the operator expected.
+    idle = past.level < LEAST_TELLING_LEVEL
+    usual = _usual(pattern, day, dataclasses.replace(past, level=np.where(idle, math.nan, past.level)))
     level = float((recent * above).sum() / (recent * usual).sum())
     usual *= level
     burn = level * _usual(pattern, ahead, future)
@@ -190,7 +196,7 @@ def _growth(
         ahead: shape (m,), days from today.
         burn: shape (m,), SU/h on the days ahead without a trend.
     """
-    if age[0] - age[-1] < TREND_NEEDS_DAYS:
+    if age[0] - age[-1] < TREND_NEEDS_DAYS or len(age) < TREND_NEEDS_DAYS / 2:
         return np.ones(len(ahead))
     import statsmodels.api as sm
 

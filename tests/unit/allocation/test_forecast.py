@@ -199,6 +199,30 @@ def test_the_operator_s_own_level_counts() -> None:
         assert rest / hours == pytest.approx(20 * level, rel=0.05, abs=0.1)
 
 
+def test_what_burns_in_a_break_said_to_be_idle_does_not_multiply_the_next_term() -> None:
+    known = burning([20.0] * 60 + [2.0] * 84)
+    idle = Period(kind="break", first=date(2025, 10, 31), last=date(2026, 1, 22), level=0)
+    terms = [
+        Period(kind="class", first=first, last=end)
+        for first, end in ((date(2025, 9, 1), date(2025, 10, 30)), (date(2026, 1, 23), date(2026, 8, 31)))
+    ]
+    found = made(known, "planned", Plan(calendar=(idle, *terms)))
+    burn = (at_end(found) - float(known.used[-1])) / ((365 - 144) * 24)
+    assert burn == pytest.approx(20, rel=0.1)
+
+
+def test_days_far_apart_tell_no_trend() -> None:
+    """Two days fit any trend without an error, so that nothing holds it back, nor is its error a number."""
+    early = burning([10.0], begins=MONDAY, lasts_days=60)
+    late = dataclasses.replace(burning([20.0], begins=MONDAY + 120 * DAY), reason="renewal")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = made([early, late], "planned")
+    assert sound(found)
+    burn = (at_end(found) - float(late.used[-1])) / (364 * 24)
+    assert 15 < burn < 20.1
+
+
 def test_a_break_seen_before_is_remembered_over_a_renewal() -> None:
     summer = [4.0] * 30
     known = [
