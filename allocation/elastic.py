@@ -59,6 +59,12 @@ MISMATCH_ERROR = 0.15
 """Standard deviation, relative, of a burn that the plan rules out and that goes on all the same; set as the
 others."""
 
+UNKNOWN_PART = 0.25
+"""Without any history of use, the standard deviation of the burn as a part of what is left open."""
+
+IDLE_PART = 0.001
+"""Use below this part of what could be used is none."""
+
 STEADY = 0.1
 """However steady the days were, the level is taken to wander this part of ``DRIFT``."""
 
@@ -87,7 +93,9 @@ def elastic(
     above: NDArray[np.float64],
     ahead: NDArray[np.int64],
     plan: Plan,
+    *,
     today: float,
+    room: float,
 ) -> Elastic:
     """The burn above the floor on days ahead.
 
@@ -96,6 +104,7 @@ def elastic(
         ahead: shape (m,), the days asked about. Days are counted from the epoch.
         plan: for its calendar.
         today: where the known days end, in days since the epoch.
+        room: SU/h that users could burn, as far as the plan or else the allocation's size tells.
     """
     nothing = np.zeros(len(ahead))
     if not len(day):
@@ -105,10 +114,13 @@ def elastic(
     # Burning less than the plan's floor means the plan says too much; the difference is kept, not hidden.
     short = float(np.average(np.minimum(above, 0.0), weights=recent))
     above = np.maximum(above, 0.0)
-    if above.sum() <= 0:
-        doubt = nothing + MISMATCH_ERROR * abs(short)
-        return Elastic(burn=nothing + short, chance=nothing, doubt=doubt, level_error=0.0, drift=0.0)
     past, future = kinds(plan.calendar, day), kinds(plan.calendar, ahead)
+    used = float(np.average(above, weights=recent))
+    if used < IDLE_PART * room or above.sum() <= 0:
+        # A quiet past does not tell how much users burn once they come.
+        unknown = UNKNOWN_PART * room * _guessed(past, future)
+        doubt = np.hypot(unknown, MISMATCH_ERROR * short)
+        return Elastic(burn=nothing + short + used, chance=nothing, doubt=doubt, level_error=0.0, drift=0.0)
     pattern = _pattern(day, above, past, _halving(age, PATTERN_HALF_LIFE))
     # On days that are to be all but idle, what burns tells nothing of how busy users are: their own kind of
     # day explains them, not what the operator expected.
@@ -219,8 +231,13 @@ def _pull(age: NDArray[np.float64], fresh: NDArray[np.float64], weight: NDArray[
     return float((fresh * older).max() / (weight * older**2).sum())
 
 
+def _guessed(past: Kinds, future: Kinds) -> NDArray[np.float64]:
+    """How much of what is said of the days ahead, from 0 to 1, is not known from days of their kind."""
+    seen = np.array([np.count_nonzero(past.kind == kind) for kind in range(len(KINDS))])
+    return np.asarray(KIND_PRIOR_DAYS / (KIND_PRIOR_DAYS + seen[future.kind]))
+
+
 def _doubt(past: Kinds, future: Kinds) -> NDArray[np.float64]:
     """Relative doubt about the days ahead: kinds hardly seen, and periods that have not begun."""
-    seen = np.array([np.count_nonzero(past.kind == kind) for kind in range(len(KINDS))])
-    guessed = np.where(np.isnan(future.level), KIND_PRIOR_DAYS / (KIND_PRIOR_DAYS + seen[future.kind]), 0.0)
+    guessed = np.where(np.isnan(future.level), _guessed(past, future), 0.0)
     return np.asarray(np.hypot(KIND_ERROR * guessed, PERIOD_ERROR * another_period(future.kind)))

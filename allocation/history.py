@@ -142,6 +142,11 @@ def counted_since(segments: Sequence[Segment], lag: float = 0.0) -> float:
     return segments[-1].starts_at
 
 
+def even_pace(segment: Segment) -> float:
+    """The burn in SU/h that would use up what was granted, evenly from first to last day."""
+    return segment.allocated / ((segment.ends_at - segment.starts_at) / times.HOUR)
+
+
 def counted_from(segments: Sequence[Segment]) -> str:
     """What ``counted_since`` is the moment of, in words."""
     return (

@@ -18,6 +18,12 @@ from allocation.history import Segment
 from allocation.path import Path
 from allocation.times import DAY, HOUR
 
+IDLE_PART = 0.1
+"""However little the line burns, it is doubted as if it burnt this part of an even pace."""
+
+NONE_PART = 1e-6
+"""A line of less than this part of an even pace is what rounding leaves of none."""
+
 LOOKBACK_DAYS = 30
 """Days that a line looks back over; the original's users chose this figure on the command line."""
 
@@ -82,6 +88,11 @@ def _since_the_start(segments: Sequence[Segment], now: float) -> Path:
 
 def _line(segment: Segment, now: float, slope: float, fallback: str | None) -> Path:
     """Straight on from the last row, slope in SU a second."""
+    pace = history.even_pace(segment) / HOUR
+    if slope <= NONE_PART * pace and fallback is None:
+        fallback = (
+            "nothing used in the past month: none expected; the interval is a guess from what was granted"
+        )
     times = np.linspace(now, max(segment.ends_at, now), 200)
     last = float(segment.times[-1])
     ahead = np.maximum(times - last, 0.0)
@@ -89,7 +100,7 @@ def _line(segment: Segment, now: float, slope: float, fallback: str | None) -> P
     return Path(
         times=times,
         expected=expected,
-        spread=USUAL_ERROR * (expected - segment.used[-1]),
+        spread=USUAL_ERROR * max(slope, IDLE_PART * pace) * ahead,
         least=np.full(len(times), segment.used[-1]),
         most=np.full(len(times), np.inf),
         known_until=last,

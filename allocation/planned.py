@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import daily, demand, history
-from allocation.elastic import LEVEL_HALF_LIFE, MISMATCH_ERROR, elastic
+from allocation.elastic import LEVEL_HALF_LIFE, MISMATCH_ERROR, UNKNOWN_PART, elastic
 from allocation.history import Segment
 from allocation.path import Path
 from allocation.plan import Plan
@@ -30,9 +30,6 @@ LAG_ERROR = 0.2
 REPORT_ERROR = 0.065
 """Relative standard deviations of the reporting lag, and of one report's from the next. A lag spread evenly
 over Jetstream2's 12 to 24 h has a standard deviation of 0.19 of its mean."""
-
-UNKNOWN_PART = 0.25
-"""Without any history, the standard deviation of the burn as a part of what the plan leaves open."""
 
 
 def planned(segments: Sequence[Segment], now: float, plan: Plan) -> Path:
@@ -51,7 +48,13 @@ def planned(segments: Sequence[Segment], now: float, plan: Plan) -> Path:
     known, fallback = _known_days(curves, segments, plan)
     edges = _edges(known_until, now, max(segments[-1].ends_at, now), plan)
     hours = np.diff(edges) / HOUR
-    burn = _burn(_on_one_plan(known, plan), (edges[:-1] + edges[1:]) / 2, plan, known_until)
+    pace = history.even_pace(segments[-1])
+    burn = _burn(_on_one_plan(known, plan), (edges[:-1] + edges[1:]) / 2, plan, known_until, pace)
+    if fallback is None and not burn.drift:
+        # The level of users wanders wherever there were any.
+        fallback = "no users so far" if plan.stages else "nothing used so far"
+        fallback += ": none expected; the interval is a guess from what "
+        fallback += "the plan leaves open" if plan.stages else "was granted"
 
     def summed(rate: NDArray[np.float64]) -> NDArray[np.float64]:
         # No time passes between two equal moments, not even at an unbounded rate.
@@ -138,7 +141,10 @@ class Burn:
     drift: float
 
 
-def _burn(known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_until: float) -> Burn:
+def _burn(
+    known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_until: float, pace: float
+) -> Burn:
+    """The burn at moments ahead; ``pace`` (SU/h) is what the allocation was granted for."""
     seen = [bounds_at(plan, (day + 0.5) * DAY) for day in known.day]
     wanted = [bounds_at(plan, moment) for moment in moments]
     unplanned = _unplanned(known, seen, known_until)
@@ -149,7 +155,8 @@ def _burn(known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_unt
     for bounds in dict.fromkeys(wanted):
         here = np.array([other == bounds for other in wanted])
         restated = _restated(known, seen, bounds)
-        part = elastic(known.day, restated - bounds.least, day, plan, known_until / DAY)
+        room = bounds.most - bounds.least if math.isfinite(bounds.most) else pace
+        part = elastic(known.day, restated - bounds.least, day, plan, today=known_until / DAY, room=room)
         expected = np.clip(bounds.least + part.burn[here], 0.0, bounds.most)
         arrays["expected"][here] = expected
         # What the plan does not know may go, or become more.

@@ -199,6 +199,33 @@ def test_the_operator_s_own_level_counts() -> None:
         assert rest / hours == pytest.approx(20 * level, rel=0.05, abs=0.1)
 
 
+COMING = Period(kind="class", first=date(2026, 1, 1), last=date(2026, 5, 31))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("calendar", [(), (COMING,)], ids=["no calendar", "a class to come"])
+@pytest.mark.parametrize("used", [0.0, 500.0])
+def test_an_idle_past_is_no_certain_future(model: Model, calendar: tuple[Period, ...], used: float) -> None:
+    found = made(segment([used] * 60), model, Plan(calendar=calendar))
+    assert at_end(found) == pytest.approx(used)
+    assert float(found.high[-1]) > used + 0.005 * 100_000
+    assert found.fallback is not None
+    assert "used" in found.fallback
+
+
+def test_pools_that_nobody_used_yet_leave_open_what_a_class_will_burn() -> None:
+    known = burning([16.0] * 60)
+    plan = plan_of(pools(since=MONDAY, low=(1, 5)))
+    idle, coming = (
+        made(known, "planned", plan.model_copy(update={"calendar": days})) for days in ((), (COMING,))
+    )
+    assert at_end(idle) == at_end(coming) == pytest.approx(365 * 24 * 16)
+    assert at_end(coming) + 10_000 < float(coming.high[-1]) <= at_end(coming) + 305 * 24 * 32
+    assert at_end(idle) + 1000 < float(idle.high[-1]) < float(coming.high[-1])
+    assert idle.fallback is not None
+    assert "users" in idle.fallback
+
+
 def test_what_burns_in_a_break_said_to_be_idle_does_not_multiply_the_next_term() -> None:
     known = burning([20.0] * 60 + [2.0] * 84)
     idle = Period(kind="break", first=date(2025, 10, 31), last=date(2026, 1, 22), level=0)
