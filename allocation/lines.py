@@ -27,6 +27,9 @@ NONE_PART = 1e-6
 LOOKBACK_DAYS = 30
 """Days that a line looks back over; the original's users chose this figure on the command line."""
 
+LOOKBACK_TOLERANCE_DAYS = 3
+"""A missed figure or two make no other line."""
+
 USUAL_ERROR = 0.1
 """Standard deviation of a line's burn, relative, before its own record is known."""
 
@@ -39,7 +42,7 @@ def linear(segments: Sequence[Segment], now: float) -> Path:
         return _since_the_start(segments, now)
     first = _a_month_before(times)
     slope = (used[-1] - used[first]) / (times[-1] - times[first])
-    return _line(segments[-1], now, slope, None)
+    return _line(segments[-1], now, slope, _other_lookback(times, first))
 
 
 def least_squares(segments: Sequence[Segment], now: float) -> Path:
@@ -54,7 +57,7 @@ def least_squares(segments: Sequence[Segment], now: float) -> Path:
     first = _a_month_before(times)
     days = (times[first:] - times[-1]) / DAY
     fit = sm.OLS(used[first:], sm.add_constant(days, has_constant="add")).fit()
-    return _line(segments[-1], now, max(0.0, float(fit.params[1])) / DAY, None)
+    return _line(segments[-1], now, max(0.0, float(fit.params[1])) / DAY, _other_lookback(times, first))
 
 
 def _same_allocation(segments: Sequence[Segment]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -71,6 +74,14 @@ def _same_allocation(segments: Sequence[Segment]) -> tuple[NDArray[np.float64], 
 def _a_month_before(times: NDArray[np.float64]) -> int:
     """The row nearest to a month before the last, never the last itself."""
     return int(np.argmin(np.abs(times[:-1] - (times[-1] - LOOKBACK_DAYS * DAY))))
+
+
+def _other_lookback(times: NDArray[np.float64], first: int) -> str | None:
+    """What to tell where there is no figure of about a month before: too short a history, or a gap."""
+    days = float(times[-1] - times[first]) / DAY
+    if abs(days - LOOKBACK_DAYS) <= LOOKBACK_TOLERANCE_DAYS:
+        return None
+    return f"no figure of {LOOKBACK_DAYS} days before: the line is that of {days:.3g} days"
 
 
 def _since_the_start(segments: Sequence[Segment], now: float) -> Path:

@@ -323,6 +323,23 @@ def test_a_gap_without_figures_is_no_sign_of_bad_forecasts() -> None:
         assert made(known, model).high[-1] <= made(whole, model).high[-1] * 1.02
 
 
+@pytest.mark.parametrize("model", ["linear", "least-squares"])
+@pytest.mark.parametrize(
+    ("kept", "days"), [(slice(0, 12), "11"), ([0, 100, 149], "49"), (slice(100, 150), None)], ids=str
+)
+def test_a_line_of_other_than_a_month_says_so(
+    model: Model, kept: slice | list[int], days: str | None
+) -> None:
+    """Too short a history, and one with a gap."""
+    whole = burning([16.0] * 150)
+    known = dataclasses.replace(whole, times=whole.times[kept], used=whole.used[kept])
+    found = made(known, model)
+    assert at_end(found) == pytest.approx(365 * 24 * 16)
+    assert found.fallback == (
+        None if days is None else f"no figure of 30 days before: the line is that of {days} days"
+    )
+
+
 def test_a_single_row_with_a_plan_takes_the_plan_s_floor() -> None:
     known = segment([2400.0], starts_at=MONDAY - 10 * DAY, lasts_days=100)
     found = made(known, "planned", plan_of(pools(since=MONDAY - 10 * DAY)))

@@ -58,6 +58,16 @@ def test_a_rerun_says_what_was_said_then(tmp_path: Path) -> None:
     assert of(path, now=NOW + times.DAY).used == 150
 
 
+def test_figures_that_fell_are_told(tmp_path: Path) -> None:
+    path = write_ledger(tmp_path / "usage.csv", burn=10)
+    assert "Figures that fell" not in printed(of(path))
+    # 87,600 SU a year: half a year's 43,440 and a day's, less a refund of two days and a half.
+    ledger.append(path, [Row(NOW + times.DAY, CPU, 43_680 - 600, 100_000, START, END)], now=NOW + times.DAY)
+    assert "Figures that fell, so that others before or after belie them: 2," in printed(
+        of(path, now=NOW + times.DAY)
+    )
+
+
 def test_the_planned_models_verdict_decides(path: Path) -> None:
     made = of(path)
     over = dataclasses.replace(made.verdicts["planned"], level="over")
