@@ -236,9 +236,12 @@ def test_old_figures_and_bad_lines_are_problems(path: Path) -> None:
     assert bad == f"{path}: bad lines, left out: 2; the first: line 92 has 1 fields, not 6"
 
 
-def test_an_allocation_that_has_ended_is_told_as_such(path: Path) -> None:
-    made = of(path, now=times.parse_time("2027-02-01"))
+def test_an_allocation_that_has_ended_is_told_as_such(tmp_path: Path) -> None:
+    made = of(write_ledger(tmp_path / "usage.csv", burn=1), now=times.parse_time("2027-02-01"))
     assert "Has ended" in made.verdict.sentence
+    # SU are left, and yet cron is to alert: Jetstream2 closes what has expired.
+    assert made.verdict.su_delta > 0
+    assert made.status == 3
     assert "runs dry" in printed(made)
 
 
