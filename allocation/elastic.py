@@ -50,10 +50,10 @@ PERIOD_ERROR = 0.2
 ``USUAL_SCATTER``; of the use on a kind of day never seen; of one term or break from the next. Set on
 synthetic allocations other than those of the benchmark."""
 
-TREND_PULLS = 0.5
-"""What is used more on a day long ago makes a trend fall, and so the use expected ahead; by this part of it
-at most, lest more use leave a larger surplus. Half, as the trend's fading, its shrinking and its exponent do
-the rest."""
+TREND_PULLS = 0.25
+"""What is used more on a day long ago makes a trend fall, and so the use expected ahead; by about this part
+of it at most, lest more use leave a larger surplus. A quarter, as the trend's shrinking and its exponent can
+double it, and the weekday's pattern takes as much again."""
 
 MISMATCH_ERROR = 0.15
 """Standard deviation, relative, of a burn that the plan rules out and that goes on all the same; set as the

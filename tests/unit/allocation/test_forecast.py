@@ -419,6 +419,13 @@ def test_more_use_long_ago_is_no_trend_that_pays_for_it() -> None:
     assert at_end(more) - at_end(less) > 0.25 * 30 * 24 * 5
 
 
+def test_more_use_on_a_single_day_long_ago_is_no_other_pattern_that_pays_for_it() -> None:
+    """The trend of the rise and the pattern of the weekday, both at their worst."""
+    days = [1.0] * 53 + [1 + step * 2 / 15 for step in range(1, 54)]
+    less, more = (made(burning([first, *days[1:]]), "planned") for first in (1.0, 2.0))
+    assert at_end(more) - at_end(less) > 0.1 * 24
+
+
 @st.composite
 def wavering_histories(draw: st.DrawFn) -> list[float]:
     """SU/h on each of 7 to 250 days: rising and falling, with weekends, and scattered."""
