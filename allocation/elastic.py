@@ -221,7 +221,8 @@ def _growth(
     slope *= slope**2 / (slope**2 + 4 * error**2)
     faded = TREND_FADES_DAYS * (1 - np.exp(-np.maximum(ahead, 0.0) / TREND_FADES_DAYS))
     pull = _pull(age, fresh, weight * fresh) * float((burn * faded).sum())
-    slope *= min(1.0, TREND_PULLS / pull)
+    if pull > TREND_PULLS:
+        slope *= TREND_PULLS / pull
     return np.asarray(np.exp(np.clip(slope * faded, -0.7, 0.7)))
 
 

@@ -350,11 +350,12 @@ def test_a_single_row_with_a_plan_takes_the_plan_s_floor() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_an_allocation_that_is_over_has_no_future(model: Model) -> None:
-    known = burning([10.0] * 60, lasts_days=30)
+@pytest.mark.parametrize("days", [[10.0] * 60, list(range(1, 120))], ids=["even", "with a trend"])
+def test_an_allocation_that_is_over_has_no_future(model: Model, days: list[float]) -> None:
+    known = burning(days, lasts_days=30)
     found = made(known, model)
     assert sound(found)
-    assert at_end(found) == pytest.approx(14_400)
+    assert at_end(found) == pytest.approx(24 * sum(days))
 
 
 @pytest.mark.parametrize("model", MODELS)
