@@ -106,9 +106,9 @@ def adding_up(parts: Sequence[Segment]) -> list[Segment]:
     reported = np.concatenate([part.used for part in parts])
     begins = np.cumsum([0, *(len(part.times) for part in parts)])
     renewed = np.zeros(len(reported) - 1, dtype=bool)
-    renewed[[first - 1 for first, part in zip(begins, parts, strict=False) if part.reason == "renewal"]] = (
-        True
-    )
+    renewed[
+        [begin - 1 for begin, part in zip(begins[1:-1], parts[1:], strict=True) if part.reason == "renewal"]
+    ] = True
     used, reset = _only_adding_up(reported, renewed)
     segments = []
     for part, first, after in zip(parts, begins[:-1].tolist(), begins[1:].tolist(), strict=True):

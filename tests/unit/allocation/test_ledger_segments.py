@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from allocation import history, ledger, times
 from allocation.ledger import Row
+from tests.unit.allocation import histories
 from tests.unit.allocation.ledgers import (
     CPU,
     GRANTED,
@@ -125,6 +126,15 @@ def test_what_was_known_at_a_time_is_what_the_rows_until_then_say(
     rows = [row(number, used) for number, used in enumerate(reported)]
     found = ledger.read(written(tmp_path / "usage.csv", rows)).segments[CPU]
     assert figures(history.until(found, rows[known - 1].timestamp)) == expected
+
+
+def test_the_past_may_begin_with_a_renewal() -> None:
+    (known,) = history.adding_up([histories.segment([900.0, 5.0, 6.0, 2.0], reason="renewal")])[:1]
+    assert figures(history.adding_up([known])) == [("renewal", [900.0])]
+    assert figures(history.adding_up([histories.segment([9.0, 900.0, 1.0], reason="renewal")])) == [
+        ("renewal", [9.0, 900.0]),
+        ("reset", [1.0]),
+    ]
 
 
 @given(
