@@ -50,8 +50,11 @@ def record_command(
     could be recorded.
     """
     if cloud is None and "OS_AUTH_URL" not in os.environ:
+        other = os.environ.get("OS_CLOUD")
         raise AllocationError(
-            "no cloud is named; give --cloud with an entry of clouds.yaml, or source the file of an "
+            f"no cloud is named, and OS_CLOUD alone is not followed; give --cloud {other}"
+            if other
+            else "no cloud is named; give --cloud with an entry of clouds.yaml, or source the file of an "
             "application credential, which sets OS_AUTH_URL and others"
         )
     own_rates = read_plan(plan_file).rates if plan_file else {}

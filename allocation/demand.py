@@ -84,15 +84,20 @@ def restated(burn: NDArray[np.float64], seen: Bounds, wanted: Bounds) -> NDArray
         wanted: the bounds asked about.
 
     Returns:
-        SU/h, of the same shape; the same figures if both bounds are the same.
+        SU/h, of the same shape; the same figures if both bounds are the same. What was burnt less than the
+        least of the bounds seen, that much less it is under the others.
     """
     if seen == wanted:
         return burn
     pools = burn - seen.fixed
+    # Nodes that the plan had and that did not run do not begin to with another plan. Of days from before any
+    # plan it is not known what should have run.
+    short = np.minimum(pools - seen.floor, 0.0) if math.isfinite(seen.ceiling) else np.zeros_like(pools)
+    pools = pools - short
     made = pool_burn(mean_demand(pools, seen), wanted)
     # Where the burn leaves the demand open, as at the ceiling, it still tells which of the two is larger.
     if wanted.floor >= seen.floor and wanted.ceiling >= seen.ceiling:
         made = np.maximum(made, np.minimum(pools, seen.ceiling))
     if wanted.floor <= seen.floor and wanted.ceiling <= seen.ceiling:
         made = np.minimum(made, np.maximum(pools, seen.floor))
-    return wanted.fixed + made
+    return wanted.fixed + made + short

@@ -34,10 +34,13 @@ KIND_PRIOR_DAYS = 4.0
 WEEKDAY_PRIOR_DAYS = 0.5
 """How many days of history these expectations, and that of weekdays being alike, weigh."""
 
+LEAST_TELLING_LEVEL = 0.1
+"""How busy the operator must expect a day to be, for its burn to tell the level today."""
+
 TREND_NEEDS_DAYS = 90
 TREND_FADES_DAYS = 30.0
-"""A trend needs this much history and fades with this time constant: on a real term, a trend from fewer days
-made forecasts worse (docs/allocation.md has the figures)."""
+"""A trend needs this much history, half of its days known, and fades with this time constant: on a real term,
+a trend from fewer days made forecasts worse (docs/allocation.md has the figures)."""
 
 DRIFT = 0.025
 USUAL_SCATTER = 0.2
@@ -47,9 +50,20 @@ PERIOD_ERROR = 0.2
 ``USUAL_SCATTER``; of the use on a kind of day never seen; of one term or break from the next. Set on
 synthetic allocations other than those of the benchmark."""
 
+TREND_PULLS = 0.25
+"""What is used more on a day long ago makes a trend fall, and so the use expected ahead; by about this part
+of it at most, lest more use leave a larger surplus. A quarter, as the trend's shrinking and its exponent can
+double it, and the weekday's pattern takes as much again."""
+
 MISMATCH_ERROR = 0.15
 """Standard deviation, relative, of a burn that the plan rules out and that goes on all the same; set as the
 others."""
+
+UNKNOWN_PART = 0.25
+"""Without any history of use, the standard deviation of the burn as a part of what is left open."""
+
+IDLE_PART = 0.001
+"""Use below this part of what could be used is none."""
 
 STEADY = 0.1
 """However steady the days were, the level is taken to wander this part of ``DRIFT``."""
@@ -79,7 +93,9 @@ def elastic(
     above: NDArray[np.float64],
     ahead: NDArray[np.int64],
     plan: Plan,
+    *,
     today: float,
+    room: float,
 ) -> Elastic:
     """The burn above the floor on days ahead.
 
@@ -88,6 +104,7 @@ def elastic(
         ahead: shape (m,), the days asked about. Days are counted from the epoch.
         plan: for its calendar.
         today: where the known days end, in days since the epoch.
+        room: SU/h that users could burn, as far as the plan or else the allocation's size tells.
     """
     nothing = np.zeros(len(ahead))
     if not len(day):
@@ -97,16 +114,22 @@ def elastic(
     # Burning less than the plan's floor means the plan says too much; the difference is kept, not hidden.
     short = float(np.average(np.minimum(above, 0.0), weights=recent))
     above = np.maximum(above, 0.0)
-    if above.sum() <= 0:
-        doubt = nothing + MISMATCH_ERROR * abs(short)
-        return Elastic(burn=nothing + short, chance=nothing, doubt=doubt, level_error=0.0, drift=0.0)
     past, future = kinds(plan.calendar, day), kinds(plan.calendar, ahead)
+    used = float(np.average(above, weights=recent))
+    if used < IDLE_PART * room or above.sum() <= 0:
+        # A quiet past does not tell how much users burn once they come.
+        unknown = UNKNOWN_PART * room * _guessed(past, future)
+        doubt = np.hypot(unknown, MISMATCH_ERROR * short)
+        return Elastic(burn=nothing + short + used, chance=nothing, doubt=doubt, level_error=0.0, drift=0.0)
     pattern = _pattern(day, above, past, _halving(age, PATTERN_HALF_LIFE))
-    usual = _usual(pattern, day, past)
+    # On days that are to be all but idle, what burns tells nothing of how busy users are: their own kind of
+    # day explains them, not what the operator expected.
+    idle = past.level < LEAST_TELLING_LEVEL
+    usual = _usual(pattern, day, dataclasses.replace(past, level=np.where(idle, math.nan, past.level)))
     level = float((recent * above).sum() / (recent * usual).sum())
     usual *= level
-    growth = _growth(age, above / usual, usual, np.asarray(ahead - today, dtype=np.float64))
-    burn = level * _usual(pattern, ahead, future) * growth
+    burn = level * _usual(pattern, ahead, future)
+    burn *= _growth(age, above / usual, usual, np.asarray(ahead - today, dtype=np.float64), burn)
 
     weights = _halving(age, SCATTER_HALF_LIFE)
     # More users scatter more, in proportion to the root of their number.
@@ -174,24 +197,48 @@ def _growth(
     ratio: NDArray[np.float64],
     weight: NDArray[np.float64],
     ahead: NDArray[np.float64],
+    burn: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """What the trend multiplies the days ahead by."""
-    if age[0] - age[-1] < TREND_NEEDS_DAYS:
+    """What the trend multiplies the days ahead by.
+
+    Args:
+        age: shape (n,), days.
+        ratio: shape (n,), the burn of those days relative to what the level has them burn.
+        weight: shape (n,), what the level has them burn, SU/h.
+        ahead: shape (m,), days from today.
+        burn: shape (m,), SU/h on the days ahead without a trend.
+    """
+    if age[0] - age[-1] < TREND_NEEDS_DAYS or len(age) < TREND_NEEDS_DAYS / 2:
         return np.ones(len(ahead))
     import statsmodels.api as sm
 
-    fit = sm.WLS(ratio, sm.add_constant(-age), weights=weight * _halving(age, TREND_HALF_LIFE)).fit()
+    fresh = _halving(age, TREND_HALF_LIFE)
+    fit = sm.WLS(ratio, sm.add_constant(-age), weights=weight * fresh).fit()
     slope, error = float(fit.params[1]), float(fit.bse[1])
     if not slope:
         return np.ones(len(ahead))
     # Twice its standard error halves it: most slopes of this size are chance.
     slope *= slope**2 / (slope**2 + 4 * error**2)
     faded = TREND_FADES_DAYS * (1 - np.exp(-np.maximum(ahead, 0.0) / TREND_FADES_DAYS))
+    pull = _pull(age, fresh, weight * fresh) * float((burn * faded).sum())
+    if pull > TREND_PULLS:
+        slope *= TREND_PULLS / pull
     return np.asarray(np.exp(np.clip(slope * faded, -0.7, 0.7)))
+
+
+def _pull(age: NDArray[np.float64], fresh: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """By how much one SU/h more on a day of the past lowers the fitted slope at most, per day and SU/h."""
+    older = age - float(np.average(age, weights=weight))
+    return float((fresh * older).max() / (weight * older**2).sum())
+
+
+def _guessed(past: Kinds, future: Kinds) -> NDArray[np.float64]:
+    """How much of what is said of the days ahead, from 0 to 1, is not known from days of their kind."""
+    seen = np.array([np.count_nonzero(past.kind == kind) for kind in range(len(KINDS))])
+    return np.asarray(KIND_PRIOR_DAYS / (KIND_PRIOR_DAYS + seen[future.kind]))
 
 
 def _doubt(past: Kinds, future: Kinds) -> NDArray[np.float64]:
     """Relative doubt about the days ahead: kinds hardly seen, and periods that have not begun."""
-    seen = np.array([np.count_nonzero(past.kind == kind) for kind in range(len(KINDS))])
-    guessed = np.where(np.isnan(future.level), KIND_PRIOR_DAYS / (KIND_PRIOR_DAYS + seen[future.kind]), 0.0)
+    guessed = np.where(np.isnan(future.level), _guessed(past, future), 0.0)
     return np.asarray(np.hypot(KIND_ERROR * guessed, PERIOD_ERROR * another_period(future.kind)))

@@ -38,7 +38,7 @@ class Ledger:
         path: the file.
         segments: by resource, each resource's in order of time; ``ledger_segments`` has the rules.
         table: the good rows as they stand in the file.
-        bad: the lines that are no rows. They are still in the file.
+        bad: the lines that are no rows, or of a time that has yet to come. They are still in the file.
     """
 
     path: Path
@@ -96,13 +96,15 @@ def read(path: Path, *, now: float | None = None) -> Ledger:
         AllocationError: if there is no such file, it cannot be read, or it is no ledger.
     """
     parsed = _parse(read_bytes(path), path, now)
-    return Ledger(path=path, segments=segments_of(parsed.table), table=parsed.table, bad=parsed.bad)
+    bad = tuple(sorted((*parsed.bad, *parsed.ahead), key=lambda line: line.number))
+    return Ledger(path=path, segments=segments_of(parsed.table), table=parsed.table, bad=bad)
 
 
 def append(path: Path, rows: Sequence[Row], *, now: float | None = None) -> Appended:
     """Appends rows, safe from crashes and from other processes that append. Begins the ledger if need be.
 
-    Bad lines that are found in the file, such as one that a crash left unfinished, are moved aside.
+    Bad lines that are found in the file, such as one that a crash left unfinished, are moved aside. Rows of a
+    time that has yet to come stay: the clock may have been set back.
 
     Args:
         now: as for ``read``.

@@ -49,7 +49,11 @@ class Change:
 
 
 def side_file(path: Path) -> Path:
-    """Where the bad lines of a file are moved to: beside it, with ``.bad`` added to its name."""
+    """Where the bad lines of a file are moved to: beside it, with ``.bad`` added to its name.
+
+    Beside the file itself, where the path is a symbolic link to it.
+    """
+    path = path.resolve()
     return path.with_name(path.name + ".bad")
 
 

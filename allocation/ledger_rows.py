@@ -24,6 +24,9 @@ _DATE = re.compile(rb"\d{4}-\d{2}-\d{2}")
 _RESOURCE = re.compile(r"[\w.:/-]+")
 _MOST = 1e15
 """SU beyond which a figure is a slip; sums of larger ones could leave what a float holds."""
+_LATEST = times.day_begins(date(times.YEARS[-1], 1, 1))
+"""A later time is no time, such as one in milliseconds."""
+
 _CHUNK = 4096
 """Lines parsed at once. If one of them is bad, so many are parsed one by one."""
 
@@ -81,12 +84,24 @@ class Table:
             yield Row(timestamp, self.names[resource], used, allocated, first, last)
 
 
+class AheadError(ValueError):
+    """A row is good, but its time has yet to come: it, or this machine's clock, is wrong."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a file holds. ``is_ledger`` is False if it has lines, but none that a ledger has."""
+    """What a file holds.
+
+    Attributes:
+        table: the good rows.
+        bad: the lines that are no rows.
+        ahead: rows of a time that has yet to come. They may be right, and the clock wrong.
+        is_ledger: False if the file has lines, but none that a ledger has.
+    """
 
     table: Table
     bad: tuple[BadLine, ...]
+    ahead: tuple[BadLine, ...]
     is_ledger: bool
 
 
@@ -112,12 +127,12 @@ def parse(content: bytes, *, now: float) -> Parsed:
     Blank lines and headers may stand anywhere; a first column of row numbers, as pandas writes, is ignored.
 
     Args:
-        now: seconds since the epoch; a figure fetched more than a day later is a mistake, such as
-            milliseconds in place of seconds.
+        now: seconds since the epoch; a figure fetched more than a day later is ahead of the clock.
     """
     parser = _Parser(now)
     parts = [parser.columns([])]
     bad: list[BadLine] = []
+    ahead: list[BadLine] = []
     lines = content.split(b"\n")
     headers = 0
     for first in range(0, len(lines), _CHUNK):
@@ -134,11 +149,13 @@ def parse(content: bytes, *, now: float) -> Parsed:
                 try:
                     parts.append(parser.columns([text]))
                 except ValueError as error:
-                    bad.append(BadLine(number, shown(text), str(error)))
+                    unused = ahead if isinstance(error, AheadError) else bad
+                    unused.append(BadLine(number, shown(text), str(error)))
     table = _table(parts, tuple(parser.resources))
     # A crash while the header was written leaves the beginning of one.
     begun = HEADER.encode().startswith(content.strip())
-    return Parsed(table, tuple(bad), is_ledger=bool(headers or len(table) or begun))
+    is_ledger = bool(headers or len(table) or ahead or begun)
+    return Parsed(table, tuple(bad), tuple(ahead), is_ledger)
 
 
 _Columns = tuple[
@@ -203,10 +220,12 @@ class _Parser:
         timestamp, used, allocated = (_numbers(fields, column) for column in (0, 2, 3))
         start = np.array([self._day[text] for text in fields[4::width]], dtype=np.int64)
         end = np.array([self._day[text] for text in fields[5::width]], dtype=np.int64)
-        if (timestamp > self._latest).any():
-            raise ValueError("timestamp is in the future; it must be in seconds since 1970, UTC")
+        if (timestamp > _LATEST).any():
+            raise ValueError("timestamp is in the far future; it must be in seconds since 1970, UTC")
         if (end < start).any():
             raise ValueError("end_date is before start_date")
+        if (timestamp > self._latest).any():
+            raise AheadError("timestamp is in the future by this machine's clock")
         # Last, so that only good lines make a resource known.
         resource = np.array([self._resource[text] for text in fields[1::width]], dtype=np.int64)
         return timestamp, resource, used, allocated, start, end

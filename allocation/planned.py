@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import daily, demand
-from allocation.elastic import LEVEL_HALF_LIFE, MISMATCH_ERROR, elastic
+from allocation import daily, demand, history
+from allocation.elastic import LEVEL_HALF_LIFE, MISMATCH_ERROR, UNKNOWN_PART, elastic
 from allocation.history import Segment
 from allocation.path import Path
 from allocation.plan import Plan
@@ -31,9 +31,6 @@ REPORT_ERROR = 0.065
 """Relative standard deviations of the reporting lag, and of one report's from the next. A lag spread evenly
 over Jetstream2's 12 to 24 h has a standard deviation of 0.19 of its mean."""
 
-UNKNOWN_PART = 0.25
-"""Without any history, the standard deviation of the burn as a part of what the plan leaves open."""
-
 
 def planned(segments: Sequence[Segment], now: float, plan: Plan) -> Path:
     """Expected use under the plan.
@@ -48,10 +45,16 @@ def planned(segments: Sequence[Segment], now: float, plan: Plan) -> Path:
     """
     curves = daily.chains(segments, plan.reporting_lag_hours * HOUR)
     known_until, used = float(curves[-1].times[-1]), float(curves[-1].used[-1])
-    known, fallback = _known_days(curves, segments[-1], plan)
+    known, fallback = _known_days(curves, segments, plan)
     edges = _edges(known_until, now, max(segments[-1].ends_at, now), plan)
     hours = np.diff(edges) / HOUR
-    burn = _burn(_on_one_plan(known, plan), (edges[:-1] + edges[1:]) / 2, plan, known_until)
+    pace = history.even_pace(segments[-1])
+    burn = _burn(_on_one_plan(known, plan), (edges[:-1] + edges[1:]) / 2, plan, known_until, pace)
+    if fallback is None and not burn.drift:
+        # The level of users wanders wherever there were any.
+        fallback = "no users so far" if plan.stages else "nothing used so far"
+        fallback += ": none expected; the interval is a guess from what "
+        fallback += "the plan leaves open" if plan.stages else "was granted"
 
     def summed(rate: NDArray[np.float64]) -> NDArray[np.float64]:
         # No time passes between two equal moments, not even at an unbounded rate.
@@ -87,7 +90,9 @@ def bounds_at(plan: Plan, moment: float) -> demand.Bounds:
     return demand.Bounds(fixed=fixed, floor=plan.floor(stage) - fixed, ceiling=plan.ceiling(stage) - fixed)
 
 
-def _known_days(curves: Sequence[daily.Curve], segment: Segment, plan: Plan) -> tuple[daily.Days, str | None]:
+def _known_days(
+    curves: Sequence[daily.Curve], segments: Sequence[Segment], plan: Plan
+) -> tuple[daily.Days, str | None]:
     """The days learnt from, and what was done if there is not one whole day."""
     known = daily.days(curves)
     if len(known.day):
@@ -100,9 +105,9 @@ def _known_days(curves: Sequence[daily.Curve], segment: Segment, plan: Plan) -> 
         return daily.Days(day=day, burn=np.array([burn])), "less than a whole day of figures: their mean burn"
     if plan.stages:
         return known, "a single figure: the planned nodes' floor"
-    since = (float(last.times[-1]) - segment.starts_at) / HOUR
+    since = (float(last.times[-1]) - history.counted_since(segments, plan.reporting_lag_hours * HOUR)) / HOUR
     burn = float(last.used[-1]) / since if since >= 1 else 0.0
-    why = "a single figure: the mean burn since the allocation began"
+    why = f"a single figure: the mean burn since {history.counted_from(segments)}"
     return daily.Days(day=day, burn=np.array([burn])), why
 
 
@@ -136,7 +141,10 @@ class Burn:
     drift: float
 
 
-def _burn(known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_until: float) -> Burn:
+def _burn(
+    known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_until: float, pace: float
+) -> Burn:
+    """The burn at moments ahead; ``pace`` (SU/h) is what the allocation was granted for."""
     seen = [bounds_at(plan, (day + 0.5) * DAY) for day in known.day]
     wanted = [bounds_at(plan, moment) for moment in moments]
     unplanned = _unplanned(known, seen, known_until)
@@ -147,17 +155,18 @@ def _burn(known: daily.Days, moments: NDArray[np.float64], plan: Plan, known_unt
     for bounds in dict.fromkeys(wanted):
         here = np.array([other == bounds for other in wanted])
         restated = _restated(known, seen, bounds)
-        part = elastic(known.day, restated - bounds.least, day[here], plan, known_until / DAY)
-        expected = np.clip(bounds.least + part.burn, 0.0, bounds.most)
+        room = bounds.most - bounds.least if math.isfinite(bounds.most) else pace
+        part = elastic(known.day, restated - bounds.least, day, plan, today=known_until / DAY, room=room)
+        expected = np.clip(bounds.least + part.burn[here], 0.0, bounds.most)
         arrays["expected"][here] = expected
         # What the plan does not know may go, or become more.
         arrays["least"][here] = np.minimum(bounds.least - unplanned, expected)
         arrays["most"][here] = bounds.most + unplanned
-        arrays["chance"][here] = part.chance
+        arrays["chance"][here] = part.chance[here]
         doubt = math.hypot(
             _plan_doubt(known, seen, restated, bounds, known_until), MISMATCH_ERROR * unplanned
         )
-        arrays["doubt"][here] = np.hypot(doubt, part.doubt)
+        arrays["doubt"][here] = np.hypot(doubt, part.doubt[here])
         level_error, drift = max(level_error, part.level_error), max(drift, part.drift)
     return Burn(**arrays, elastic=arrays["expected"] - arrays["least"], level_error=level_error, drift=drift)
 

@@ -108,7 +108,10 @@ def _charge(server: Mapping[str, Any], own_rates: Mapping[str, float]) -> tuple[
     rate = rates.su_per_hour(flavor, own=own_rates, vcpus=vcpus if isinstance(vcpus, int) else None)
     resource = rates.resource_of(flavor)
     if resource is None:
-        raise rates.UnknownFlavor(f"which resource the flavor {flavor!r} burns is not known")
+        raise rates.UnknownFlavor(
+            f"which resource the flavor {flavor!r} burns is not known; only flavors of "
+            f"{', '.join(rates.FAMILY_FACTORS)} can be counted, so the computed burn lacks it"
+        )
     return resource, rate * rates.state_factor(str(server.get("status")))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -181,6 +182,15 @@ def notes(report: Report) -> list[str]:
     if len(report.segments) > 1:
         begun = ", ".join(f"{segment.reason} {day(segment.times[0])}" for segment in report.segments)
         lines.append(f"Segments in the ledger: {begun}")
+    belied = sum(
+        np.count_nonzero(segment.reported != segment.used)
+        for segment in report.segments
+        if segment.reported is not None
+    )
+    if belied:
+        lines.append(
+            f"Figures that fell, so that others before or after belie them: {belied}, taken as those say"
+        )
     if report.plan.reserve_su:
         lines.append(f"The SU delta is what is left beyond the reserve of {report.plan.reserve_su:,.0f} SU")
     if report.agreement is not None:

@@ -20,7 +20,8 @@ from allocation.errors import AllocationError
 from allocation.forecast import Forecast, Model
 
 Level = Literal["within", "warning", "over"]
-"""Enough even in the bad case of the 80 % interval; only if things go as expected; not even then."""
+"""Enough even in the bad case of the 80 % interval; only if things go as expected; not even then. An
+allocation that has ended is never enough: what is left of it cannot be used, and its servers go."""
 
 STATUS: Mapping[Level, int] = {"within": 0, "warning": 3, "over": 4}
 """Exit status by level."""
@@ -86,7 +87,7 @@ def verdict(
     hours = float(forecast.times[-1] - forecast.times[0]) / times.HOUR
     su_delta = budget - at_end
     su_delta_low, su_delta_high = budget - float(forecast.high[-1]), budget - float(forecast.low[-1])
-    level: Level = "over" if su_delta < 0 else "warning" if su_delta_low < 0 else "within"
+    level: Level = "over" if su_delta < 0 else "warning" if su_delta_low < 0 or not hours else "within"
     runs_dry_at = _runs_dry_at(forecast, budget)
     judged = Verdict(
         model=forecast.model,
@@ -176,7 +177,7 @@ def _epitaph(su_delta: float) -> str:
     return (
         f"Has ended {_su(-su_delta)} SU short."
         if su_delta < 0
-        else f"Has ended with {_su(su_delta)} SU to spare."
+        else f"Has ended with {_su(su_delta)} SU to spare, which cannot be used any more; renew it."
     )
 
 

@@ -62,6 +62,7 @@ class FakeCloud:
         keystone: statuses of the next requests for a token; when there are none left, it works.
         types: services in the catalog.
         servers: what Nova has; ``page`` of them at a time.
+        expires_at: until when a token that is issued now is valid.
         issued: every token so far.
         refused: tokens that the accounting service does not take.
         asked: method and path of every request.
@@ -76,6 +77,7 @@ class FakeCloud:
         self.types = ["identity", "accounting", "compute"]
         self.servers: list[dict[str, Any]] = []
         self.page = 1000
+        self.expires_at = "2099-01-01T00:00:00.000000Z"
         self.issued: list[str] = []
         self.refused: set[str] = set()
         self.asked: list[str] = []
@@ -185,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         issued = {
             "methods": ["password"],
-            "expires_at": "2099-01-01T00:00:00.000000Z",
+            "expires_at": self.cloud.expires_at,
             "issued_at": "2026-01-01T00:00:00.000000Z",
             "user": {"id": "u", "name": "operator", "domain": {"id": "default", "name": "Default"}},
             "project": {"id": "p", "name": "gateway", "domain": {"id": "default", "name": "Default"}},

@@ -80,3 +80,9 @@ def test_without_bounds_all_burn_is_demand(burn: float, floor: float, span: floa
 def test_fixed_nodes_are_no_demand() -> None:
     seen = Bounds(fixed=8, floor=8, ceiling=80)
     assert float(restated(one(16.0), seen, Bounds(fixed=24, floor=8, ceiling=80))[0]) == pytest.approx(32.0)
+
+
+def test_what_was_missing_from_the_floor_is_missing_under_other_bounds_too() -> None:
+    seen = Bounds(fixed=8, floor=16, ceiling=40)
+    assert restated(one(12.0), seen, Bounds(fixed=8, floor=8, ceiling=40))[0] == pytest.approx(4.0)
+    assert restated(one(12.0), seen, Bounds(fixed=8, floor=16, ceiling=48))[0] == pytest.approx(12.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import json
 import re
@@ -104,6 +105,13 @@ def test_the_workflow_and_the_crontab_run_commands_that_there_are() -> None:
         "--cloud"
     }
     assert {option for _, options in used for option in re.findall(r"--[a-z]+", options)} <= known
+
+
+def test_the_workflow_keeps_every_file_that_is_written() -> None:
+    (pattern,) = re.findall(r"git add (\S+)", TEXT)
+    files = re.findall(r"^\| `([^`]+)`", TEXT[TEXT.index("## Files") :], re.MULTILINE)
+    assert len(files) == 3
+    assert [name for name in files if not fnmatch.fnmatch(name, pattern)] == []
 
 
 def numbers(line: str) -> list[float]:

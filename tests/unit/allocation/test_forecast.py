@@ -121,6 +121,26 @@ def test_burning_less_than_the_plan_says_is_not_hidden() -> None:
     assert at_end(found) == pytest.approx(365 * 24 * 12, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("low", "burn"), [((2, 6), 12.0), ((1, 5), 4.0), ((3, 5), 20.0), ((0, 5), 0.0)], ids=str
+)
+def test_burning_less_than_the_plan_says_goes_on_by_as_much_under_another_plan(
+    low: tuple[int, int], burn: float
+) -> None:
+    """12 SU/h of 24 planned: a node fewer saves its 8, a node more costs them, a higher ceiling nothing."""
+    known = burning([12.0] * 60)
+    plan = plan_of(pools(since=MONDAY, low=(2, 5)), pools(since=last(known), low=low))
+    ahead = at_end(made(known, "planned", plan)) - float(known.used[-1])
+    assert ahead / (365 - 60) / 24 == pytest.approx(burn, abs=0.05)
+
+
+def test_days_before_any_plan_are_no_shortfall_of_the_first_one() -> None:
+    known = burning([0.0] * 60)
+    plan = plan_of(pools(since=last(known), low=(1, 5)))
+    ahead = at_end(made(known, "planned", plan)) - float(known.used[-1])
+    assert ahead / (365 - 60) / 24 == pytest.approx(16.0)
+
+
 def test_servers_that_no_plan_knows_are_not_hidden_either() -> None:
     known = burning([24.0] * 60)
     found = made(known, "planned", plan_of(pools(since=MONDAY, low=(1, 5))))
@@ -179,6 +199,57 @@ def test_the_operator_s_own_level_counts() -> None:
         assert rest / hours == pytest.approx(20 * level, rel=0.05, abs=0.1)
 
 
+COMING = Period(kind="class", first=date(2026, 1, 1), last=date(2026, 5, 31))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("calendar", [(), (COMING,)], ids=["no calendar", "a class to come"])
+@pytest.mark.parametrize("used", [0.0, 500.0])
+def test_an_idle_past_is_no_certain_future(model: Model, calendar: tuple[Period, ...], used: float) -> None:
+    found = made(segment([used] * 60), model, Plan(calendar=calendar))
+    assert at_end(found) == pytest.approx(used)
+    assert float(found.high[-1]) > used + 0.005 * 100_000
+    assert found.fallback is not None
+    assert "used" in found.fallback
+
+
+def test_pools_that_nobody_used_yet_leave_open_what_a_class_will_burn() -> None:
+    known = burning([16.0] * 60)
+    plan = plan_of(pools(since=MONDAY, low=(1, 5)))
+    idle, coming = (
+        made(known, "planned", plan.model_copy(update={"calendar": days})) for days in ((), (COMING,))
+    )
+    assert at_end(idle) == at_end(coming) == pytest.approx(365 * 24 * 16)
+    assert at_end(coming) + 10_000 < float(coming.high[-1]) <= at_end(coming) + 305 * 24 * 32
+    assert at_end(idle) + 1000 < float(idle.high[-1]) < float(coming.high[-1])
+    assert idle.fallback is not None
+    assert "users" in idle.fallback
+
+
+def test_what_burns_in_a_break_said_to_be_idle_does_not_multiply_the_next_term() -> None:
+    known = burning([20.0] * 60 + [2.0] * 84)
+    idle = Period(kind="break", first=date(2025, 10, 31), last=date(2026, 1, 22), level=0)
+    terms = [
+        Period(kind="class", first=first, last=end)
+        for first, end in ((date(2025, 9, 1), date(2025, 10, 30)), (date(2026, 1, 23), date(2026, 8, 31)))
+    ]
+    found = made(known, "planned", Plan(calendar=(idle, *terms)))
+    burn = (at_end(found) - float(known.used[-1])) / ((365 - 144) * 24)
+    assert burn == pytest.approx(20, rel=0.1)
+
+
+def test_days_far_apart_tell_no_trend() -> None:
+    """Two days fit any trend without an error, so that nothing holds it back, nor is its error a number."""
+    early = burning([10.0], begins=MONDAY, lasts_days=60)
+    late = dataclasses.replace(burning([20.0], begins=MONDAY + 120 * DAY), reason="renewal")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = made([early, late], "planned")
+    assert sound(found)
+    burn = (at_end(found) - float(late.used[-1])) / (364 * 24)
+    assert 15 < burn < 20.1
+
+
 def test_a_break_seen_before_is_remembered_over_a_renewal() -> None:
     summer = [4.0] * 30
     known = [
@@ -227,6 +298,18 @@ def test_a_single_row_goes_on_as_since_the_start(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_the_first_rows_after_a_reset_go_on_as_since_the_reset(model: Model, rows: int) -> None:
+    """Not as since the allocation's first day, when another count began."""
+    before = segment([48_000.0], begins=MONDAY + 200 * DAY, starts_at=MONDAY)
+    after = segment([240.0] * rows, every=60.0, begins=MONDAY + 201 * DAY, starts_at=MONDAY, reason="reset")
+    found = made([before, after], model)
+    assert at_end(found) == pytest.approx(240 + (365 - 201) * 240, rel=0.01)
+    assert found.fallback is not None
+    assert "reset" in found.fallback
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_two_rows_a_minute_apart_tell_no_burn(model: Model) -> None:
     known = segment([2400.0, 2424.0], every=60.0, starts_at=MONDAY - 10 * DAY, lasts_days=100)
     assert at_end(made(known, model)) == pytest.approx(24_240, rel=0.01)
@@ -240,6 +323,23 @@ def test_a_gap_without_figures_is_no_sign_of_bad_forecasts() -> None:
         assert made(known, model).high[-1] <= made(whole, model).high[-1] * 1.02
 
 
+@pytest.mark.parametrize("model", ["linear", "least-squares"])
+@pytest.mark.parametrize(
+    ("kept", "days"), [(slice(0, 12), "11"), ([0, 100, 149], "49"), (slice(100, 150), None)], ids=str
+)
+def test_a_line_of_other_than_a_month_says_so(
+    model: Model, kept: slice | list[int], days: str | None
+) -> None:
+    """Too short a history, and one with a gap."""
+    whole = burning([16.0] * 150)
+    known = dataclasses.replace(whole, times=whole.times[kept], used=whole.used[kept])
+    found = made(known, model)
+    assert at_end(found) == pytest.approx(365 * 24 * 16)
+    assert found.fallback == (
+        None if days is None else f"no figure of 30 days before: the line is that of {days} days"
+    )
+
+
 def test_a_single_row_with_a_plan_takes_the_plan_s_floor() -> None:
     known = segment([2400.0], starts_at=MONDAY - 10 * DAY, lasts_days=100)
     found = made(known, "planned", plan_of(pools(since=MONDAY - 10 * DAY)))
@@ -250,11 +350,12 @@ def test_a_single_row_with_a_plan_takes_the_plan_s_floor() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_an_allocation_that_is_over_has_no_future(model: Model) -> None:
-    known = burning([10.0] * 60, lasts_days=30)
+@pytest.mark.parametrize("days", [[10.0] * 60, list(range(1, 120))], ids=["even", "with a trend"])
+def test_an_allocation_that_is_over_has_no_future(model: Model, days: list[float]) -> None:
+    known = burning(days, lasts_days=30)
     found = made(known, model)
     assert sound(found)
-    assert at_end(found) == pytest.approx(14_400)
+    assert at_end(found) == pytest.approx(24 * sum(days))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -312,6 +413,41 @@ def test_more_usage_every_day_never_lowers_the_planned_model(
     raised = [burn * factor for burn in days]
     less, more = (made(burning(burns), "planned", plan) for burns in (days, raised))
     assert at_end(more) >= at_end(less) - 1e-6 * at_end(less)
+
+
+def test_more_use_long_ago_is_no_trend_that_pays_for_it() -> None:
+    less, more = (made(burning([early] * 30 + [20.0] * 90), "planned") for early in (20.0, 25.0))
+    assert at_end(more) - at_end(less) > 0.25 * 30 * 24 * 5
+
+
+def test_more_use_on_a_single_day_long_ago_is_no_other_pattern_that_pays_for_it() -> None:
+    """The trend of the rise and the pattern of the weekday, both at their worst."""
+    days = [1.0] * 53 + [1 + step * 2 / 15 for step in range(1, 54)]
+    less, more = (made(burning([first, *days[1:]]), "planned") for first in (1.0, 2.0))
+    assert at_end(more) - at_end(less) > 0.1 * 24
+
+
+@st.composite
+def wavering_histories(draw: st.DrawFn) -> list[float]:
+    """SU/h on each of 7 to 250 days: rising and falling, with weekends, and scattered."""
+    count = draw(st.integers(7, 250))
+    knots = draw(st.lists(st.floats(1, 100), min_size=2, max_size=6))
+    weekend, scatter = draw(st.floats(0.05, 1)), draw(st.floats(0, 0.5))
+    day = np.arange(count)
+    burn = np.interp(day, np.linspace(0, count - 1, len(knots)), knots) * np.where(day % 7 > 4, weekend, 1)
+    chance = np.random.default_rng(draw(st.integers(0, 1000)))
+    return list(burn * chance.uniform(1 - scatter, 1 + scatter, count))
+
+
+@settings(max_examples=40, deadline=None)
+@given(wavering_histories(), st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 200))
+def test_more_usage_on_any_days_of_the_past_never_raises_the_surplus(
+    days: list[float], since: float, until: float, more: float
+) -> None:
+    first, last_one = sorted(int(part * (len(days) - 1)) for part in (since, until))
+    raised = [burn + (more if first <= index <= last_one else 0) for index, burn in enumerate(days)]
+    less, larger = (made(burning(burns), "planned") for burns in (days, raised))
+    assert at_end(larger) >= at_end(less)
 
 
 @settings(max_examples=40, deadline=None)

@@ -87,7 +87,8 @@ def test_old_files_are_read_as_they_are(tmp_path: Path, content: str) -> None:
         (GOOD.replace("100000.0", "inf"), "service_units_allocated 'inf'"),
         (GOOD.replace("10.5", "ten"), "service_units_used 'ten'"),
         (GOOD.replace("10.5", ""), "service_units_used ''"),  # the original wrote null so
-        (GOOD.replace("1688300000.25", "1688300000250"), "future"),
+        (GOOD.replace("1688300000.25", "1688300000250"), "far future"),
+        (GOOD.replace("1688300000.25", "32000000000"), "future by this machine's clock"),
         (GOOD.replace("1688300000.25", "2023-07-02"), "timestamp '2023-07-02'"),
         (GOOD.replace("2024-06-30", "2023-06-30"), "before start_date"),
         (GOOD.replace("2024-06-30", "20240630"), "'20240630' is not a date"),

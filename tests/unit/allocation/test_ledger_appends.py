@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from allocation import ledger, ledger_file
+from allocation import ledger, ledger_file, times
 from allocation.errors import AllocationError
 from allocation.ledger import HEADER
 from tests.unit.allocation.ledgers import (
@@ -65,6 +66,21 @@ def test_bad_lines_are_moved_to_the_side_file_byte_by_byte(tmp_path: Path) -> No
         f"{HEADER}\r\n{GOOD}\r\n{GOOD}\r\n".encode() + text([row(1, 1)], header=False).encode()
     )
     assert names(tmp_path) == ["usage.csv", "usage.csv.bad"]
+
+
+def test_a_clock_that_was_set_back_moves_no_rows(tmp_path: Path) -> None:
+    """They are left out until their time comes again; a time in milliseconds is none, and goes."""
+    path, now = tmp_path / "usage.csv", time.time()
+    today = [dataclasses.replace(row(1, used), timestamp=now + used) for used in (10, 20)]
+    ledger.append(path, today, now=now)
+    path.write_text(path.read_text() + GOOD.replace("1688300000.25", "1688300000250") + "\n")
+    with pytest.MonkeyPatch.context() as clock:
+        clock.setattr(time, "time", lambda: now - 3 * times.DAY)
+        assert [bad.number for bad in ledger.read(path).bad] == [2, 3, 4]
+        earlier = row(1, 5)
+        assert [bad.number for bad in ledger.append(path, [earlier]).bad] == [4]
+        assert list(ledger.read(path).every_row()) == [earlier]
+    assert list(ledger.read(path).every_row()) == [*today, earlier]
 
 
 def test_what_a_crash_left_of_a_replacement_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allocation import ledger, times
+from allocation import history, ledger, times
 from allocation.ledger import Row
+from tests.unit.allocation import histories
 from tests.unit.allocation.ledgers import (
     CPU,
     GRANTED,
@@ -89,7 +90,9 @@ def test_a_smaller_fall_is_a_correction(tmp_path: Path, reported: list[float], e
     ("reported", "expected"),
     [
         pytest.param([100, 200, 0, 210], [100, 200, 200, 210], id="zero for a day"),
+        pytest.param([100, 200, 0, 0, 0, 210], [100, 200, 200, 200, 200, 210], id="zero for three days"),
         pytest.param([100, 200, 110, 210], [100, 200, 200, 210], id="low for a day"),
+        pytest.param([100, 200, 90_000, 90_000, 210], [100, 200, 210, 210, 210], id="high for two days"),
         pytest.param([100, 200, 90_000, 210], [100, 200, 210, 210], id="high for a day"),
     ],
 )
@@ -99,6 +102,56 @@ def test_a_figure_that_the_next_one_belies_is_a_misreading(
     rows = [row(number, used) for number, used in enumerate(reported)]
     found = ledger.read(written(tmp_path / "usage.csv", rows)).segments[CPU]
     assert figures(found) == [("first", expected)]
+
+
+@pytest.mark.parametrize(
+    ("reported", "known", "expected"),
+    [
+        pytest.param([100, 200, 150], 2, [("first", [100, 200])], id="a refund that was to come"),
+        pytest.param([100, 200, 150, 160], 3, [("first", [100, 150, 150])], id="a refund"),
+        pytest.param(
+            [100, 200, 0, 210], 3, [("first", [100, 200]), ("reset", [0])], id="a fall, not made good"
+        ),
+        pytest.param(
+            [100, 200, 0, 0, 210], 4, [("first", [100, 200]), ("reset", [0, 0])], id="nor the next day"
+        ),
+        pytest.param([100, 900, 0, 5], 2, [("first", [100, 900])], id="a reset that was to come"),
+        pytest.param([100, 900, 0, 5, 9], 4, [("first", [100, 900]), ("reset", [0, 5])], id="a reset"),
+        pytest.param([100, 200, 9000, 210], 3, [("first", [100, 200, 9000])], id="high, and not known to be"),
+    ],
+)
+def test_what_was_known_at_a_time_is_what_the_rows_until_then_say(
+    tmp_path: Path, reported: list[float], known: int, expected: list[tuple[str, list[float]]]
+) -> None:
+    rows = [row(number, used) for number, used in enumerate(reported)]
+    found = ledger.read(written(tmp_path / "usage.csv", rows)).segments[CPU]
+    assert figures(history.until(found, rows[known - 1].timestamp)) == expected
+
+
+def test_the_past_may_begin_with_a_renewal() -> None:
+    (known,) = history.adding_up([histories.segment([900.0, 5.0, 6.0, 2.0], reason="renewal")])[:1]
+    assert figures(history.adding_up([known])) == [("renewal", [900.0])]
+    assert figures(history.adding_up([histories.segment([9.0, 900.0, 1.0], reason="renewal")])) == [
+        ("renewal", [9.0, 900.0]),
+        ("reset", [1.0]),
+    ]
+
+
+@given(
+    st.lists(any_rows(), min_size=1, max_size=25, unique_by=lambda found: (found.timestamp, found.resource)),
+    st.floats(0, 1.7e9),
+)
+def test_later_rows_change_nothing_of_what_was_known(rows: list[Row], now: float) -> None:
+    until = [found for found in rows if found.timestamp <= now]
+    with tempfile.TemporaryDirectory() as directory:
+        whole, cut = (
+            ledger.read(written(Path(directory, name), found)).segments
+            for name, found in (("whole", rows), ("cut", until))
+        )
+    known = {name: plain(history.until(found, now)) for name, found in whole.items()}
+    assert {name: found for name, found in known.items() if found} == {
+        name: plain(found) for name, found in cut.items()
+    }
 
 
 def test_a_correction_reaches_back_over_a_supplement_but_not_over_a_renewal(tmp_path: Path) -> None:

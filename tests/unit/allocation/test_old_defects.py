@@ -1,26 +1,26 @@
-"""What was wrong in the script that this replaces, usage_monitoring.py of the Unidata gateway, is right here.
-
-Its defects in getting a token are tests of the accounting, and its unlabelled plot one of the plot.
-"""
+"""What was wrong in the script that this replaces, usage_monitoring.py of the Unidata gateway, is right."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
-from allocation import history, ledger, times
+from allocation import accounting, history, keystone, ledger, plot, report, servers, tables, times
 from allocation.forecast import MODELS, Forecast, Model, forecast
 from allocation.ledger import Row
 from allocation.plan import Plan
 from allocation.verdict import STATUS, Verdict, as_json, verdict
+from tests.unit.allocation.fake_cloud import FakeCloud
 from tests.unit.allocation.ledgers import CPU, END, GRANTED, figures, row, text, written
 
 RATES = {"m3.tiny": 1.0, "m3.medium": 8.0}
@@ -46,6 +46,28 @@ def judged(path: Path, rows: Sequence[Row], model: Model) -> tuple[Forecast, Ver
 def steady(first: int, last: int, su_per_hour: float) -> list[Row]:
     """Daily rows of a steady burn."""
     return [row(day, su_per_hour * 24 * day) for day in range(first, last)]
+
+
+# The token
+
+
+def test_old_defect_an_expired_token_was_never_refreshed(cloud: FakeCloud) -> None:
+    """``token_expired()`` had no return, so that its answer was always no."""
+    session, region = keystone.session("gateway")
+    cloud.expires_at = "2020-01-01T00:00:00.000000Z"
+    expired = keystone.token(session)
+    cloud.expires_at = "2099-01-01T00:00:00.000000Z"
+    assert accounting.fetch(session, region=region)
+    assert expired not in cloud.shown
+
+
+def test_old_defect_the_token_was_none_right_after_it_was_refreshed(cloud: FakeCloud) -> None:
+    """``get_os_token`` returned the refreshed token only the next time."""
+    session, region = keystone.session("gateway")
+    cloud.refused.add(keystone.token(session))
+    assert accounting.fetch(session, region=region)
+    assert cloud.shown == cloud.issued[:2]
+    assert keystone.renew(session) == cloud.issued[-1]
 
 
 # Arithmetic that failed
@@ -219,3 +241,43 @@ def test_old_defect_a_deficit_was_not_told_in_nodes_nor_to_cron(book: Path) -> N
     assert all(count < 0 for count in found.nodes.values())
     assert "m3.medium fewer" in found.sentence
     assert STATUS[found.level] == 4
+
+
+def test_old_defect_the_plot_had_no_labels(book: Path, tmp_path: Path) -> None:
+    rows = steady(100, 160, 20)
+    made, found = judged(book, rows, "linear")
+    picture = tmp_path / "usage.svg"
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plot.plot(
+            picture,
+            segments=ledger.read(book).segments[CPU],
+            curves=[plot.Curve("linear", made, plot.LOOKS["linear"])],
+            reserve_su=0,
+            title=found.sentence,
+        )
+    texts = re.findall(r"<text[^>]*>([^<]+)</text>", picture.read_text())
+    assert {"date (UTC)", "service units (SU) used", CPU, "linear"} <= set(texts)
+    assert any(text.startswith(found.sentence[:10]) for text in texts)
+
+
+@pytest.mark.parametrize(("reported", "ratio"), [(8 + 8 + 2, 1.0), (2 * (8 + 8 + 2), 2.0)])
+def test_old_defect_nothing_linked_the_rate_to_the_instances(
+    book: Path, reported: float, ratio: float
+) -> None:
+    """The servers' own burn is computed and laid beside the figures; a stopped server counts, too."""
+    flavors = [("m3.medium", "ACTIVE"), ("m3.medium", "ACTIVE"), ("m3.quad", "SHUTOFF")]
+    listed = [
+        {"id": name, "name": name, "status": state, "flavor": {"original_name": name, "vcpus": 8}}
+        for name, state in flavors
+    ]
+    burn = servers.burn(listed, own_rates={})
+    samples = [
+        sample
+        for hour in range(100 * 24, 159 * 24)
+        for sample in burn.samples([CPU], now=row(hour / 24, 0).timestamp)
+    ]
+    written(book, steady(100, 160, reported))
+    made = report.report(ledger.read(book), plan=Plan(), now=row(159, 0).timestamp, samples=samples)
+    assert made.agreement is not None
+    assert made.agreement.ratio == pytest.approx(ratio, rel=0.01)
+    assert made.agreement.sentence in "\n".join(tables.notes(made))

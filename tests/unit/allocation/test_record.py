@@ -219,6 +219,28 @@ def test_a_torn_last_line_is_set_aside_and_told(cloud: FakeCloud, path: Path, ru
     assert (ledger.read(path).rows, ledger.read(path).bad) == (2, ())
 
 
+def test_what_is_set_aside_is_told_where_it_is_behind_a_link(
+    cloud: FakeCloud, path: Path, run: Run, tmp_path: Path
+) -> None:
+    real = tmp_path / "elsewhere" / "real.csv"
+    real.parent.mkdir()
+    real.write_text(f"{ledger.HEADER}\nrubbish\n")
+    path.symlink_to(real)
+    done = run("--cloud", "gateway", "--now", NOON)
+    assert f"moved to {real}.bad: 1" in done.err
+    assert (real.parent / "real.csv.bad").read_text() == "rubbish\n"
+
+
+def test_a_cloud_that_only_the_environment_names_is_not_asked(
+    cloud: FakeCloud, path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OS_CLOUD", "gateway")
+    done = run("--now", NOON)
+    assert (done.status, done.out) == (1, "")
+    assert "OS_CLOUD alone is not followed; give --cloud gateway" in done.err
+    assert cloud.asked == []
+
+
 def test_without_a_cloud_nobody_is_asked(cloud: FakeCloud, path: Path, run: Run) -> None:
     done = run("--now", NOON)
     assert (done.status, done.out) == (1, "")

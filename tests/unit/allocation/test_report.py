@@ -13,9 +13,10 @@ from rich.console import Console
 from allocation import ledger, report, tables, times
 from allocation.errors import AllocationError
 from allocation.forecast import MODELS
+from allocation.ledger import Row
 from allocation.plan import Plan, Pool, Stage
 from allocation.report import Report
-from tests.unit.allocation.made_up import CPU, NOW, START, write_ledger
+from tests.unit.allocation.made_up import CPU, END, NOW, START, write_ledger
 
 GPU = "jetstream2-gpu.indiana.xsede.org"
 OTHER = "other.example.org"
@@ -45,6 +46,26 @@ def test_each_model_gives_what_an_even_burn_means(path: Path) -> None:
         assert verdict.su_delta == pytest.approx(100_000 - 10 * 365 * 24, rel=0.01)
         assert verdict.burn_su_per_hour == pytest.approx(10, rel=0.01)
     assert made.status == 0
+
+
+def test_a_rerun_says_what_was_said_then(tmp_path: Path) -> None:
+    """A refund of the day after was not known."""
+    path = tmp_path / "usage.csv"
+    refunded = [(NOW - times.DAY, 100), (NOW, 200), (NOW + times.DAY, 150)]
+    for moment, used in refunded:
+        ledger.append(path, [Row(moment, CPU, used, 100_000, START, END)], now=moment)
+    assert of(path).used == 200
+    assert of(path, now=NOW + times.DAY).used == 150
+
+
+def test_figures_that_fell_are_told(tmp_path: Path) -> None:
+    path = write_ledger(tmp_path / "usage.csv", burn=10)
+    assert "Figures that fell" not in printed(of(path))
+    # 87,600 SU a year: half a year's 43,440 and a day's, less a refund of two days and a half.
+    ledger.append(path, [Row(NOW + times.DAY, CPU, 43_680 - 600, 100_000, START, END)], now=NOW + times.DAY)
+    assert "Figures that fell, so that others before or after belie them: 2," in printed(
+        of(path, now=NOW + times.DAY)
+    )
 
 
 def test_the_planned_models_verdict_decides(path: Path) -> None:
@@ -215,9 +236,12 @@ def test_old_figures_and_bad_lines_are_problems(path: Path) -> None:
     assert bad == f"{path}: bad lines, left out: 2; the first: line 92 has 1 fields, not 6"
 
 
-def test_an_allocation_that_has_ended_is_told_as_such(path: Path) -> None:
-    made = of(path, now=times.parse_time("2027-02-01"))
+def test_an_allocation_that_has_ended_is_told_as_such(tmp_path: Path) -> None:
+    made = of(write_ledger(tmp_path / "usage.csv", burn=1), now=times.parse_time("2027-02-01"))
     assert "Has ended" in made.verdict.sentence
+    # SU are left, and yet cron is to alert: Jetstream2 closes what has expired.
+    assert made.verdict.su_delta > 0
+    assert made.status == 3
     assert "runs dry" in printed(made)
 
 

@@ -83,7 +83,9 @@ def test_an_own_rate_counts() -> None:
 
 
 def test_an_own_rate_does_not_tell_which_resource_is_burnt() -> None:
-    assert "which resource" in computed(server("z9.huge"), **{"z9.huge": 5}).unknown[0]
+    (unknown,) = computed(server("z9.huge"), **{"z9.huge": 5}).unknown
+    assert "which resource" in unknown
+    assert "only flavors of m3, r3, g3, g4, g5 can be counted" in unknown
 
 
 @given(SERVERS, SERVERS)

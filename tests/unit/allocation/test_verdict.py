@@ -138,7 +138,7 @@ def test_an_allocation_with_no_time_left(used: float) -> None:
     assert found.su_delta == 10 - used
     assert (found.burn_su_per_hour, found.break_even_su_per_hour) == (0, 0)
     assert set(found.nodes.values()) == {0}
-    assert found.level == ("over" if used > 10 else "within")
+    assert found.level == ("over" if used > 10 else "warning")
 
 
 def test_flavors_that_cost_nothing_are_left_out() -> None:
@@ -318,7 +318,10 @@ def sooner(one: Verdict, other: Verdict) -> bool:
             "2,020 SU short (80 %: 2,020 to 2,020) by 2026-07-10.",
         ),
         (line(1000, 0, days=0), 900, 0, "Has ended 100 SU short."),
-        (line(1000, 0, days=0), 1000, 0, "Has ended with 0 SU to spare."),
+        (
+            line(1000, 0, days=0), 1000, 0,
+            "Has ended with 0 SU to spare, which cannot be used any more; renew it.",
+        ),
     ],
 )  # fmt: skip
 def test_it_says_so_in_words(forecast: Forecast, allocated: float, reserve: float, sentence: str) -> None:
