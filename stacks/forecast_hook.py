@@ -80,7 +80,7 @@ def judge(
     pulumi.log.info(text)
     if missing:
         _without(budget, missing, shrinks=shrinks or priced.lowers)
-    elif budget.policy == "enforce" and priced.over and not priced.lowers:
+    elif budget.policy == "enforce" and priced.over and not (priced.lowers or priced.saves):
         raise RuntimeError(refusal(priced))
 
 
