@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pulumi
@@ -71,6 +73,26 @@ def test_a_damaged_file_stops_the_program_and_says_the_cure(
         read(path)
     with pytest.raises(pulumi.RunError, match="cannot be read"):
         rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")))
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_whoever_may_read_the_ledger_may_read_the_rung(tmp_path: Path, mask: int) -> None:
+    """The scheduled run may be another user's than the preview."""
+    path = tmp_path / "usage.rung.json"
+    old = os.umask(mask)
+    try:
+        write(path, standing())
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_file_that_may_not_be_read_is_not_to_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "usage.rung.json"
+    path.mkdir()  # which not even root can read as a file
+    with pytest.raises(AllocationError, match=r"let whoever runs this read it") as refusal:
+        read(path)
+    assert "remove" not in str(refusal.value)
 
 
 def test_the_file_is_beside_the_ledger() -> None:
