@@ -24,11 +24,20 @@ NODE_GROUPS = {"OpenStack-API-Version": "container-infra 1.9"}
 CUT = 30
 """Characters of a cluster's name that its servers' names begin with."""
 
-DRAIN_SECONDS = DRAIN_HOURS * HOUR
+EARLY_SECONDS = 300
+"""How much less than an hour may lie between two hourly runs, as recording takes now longer, now less."""
+
+DRAIN_SECONDS = DRAIN_HOURS * HOUR - EARLY_SECONDS
+"""After so long a shutdown waits for nobody. The run an hour after the one that began it is late enough:
+one more hour at the ceiling could touch the reserve."""
 
 
-def apply(settings: Settings) -> Settings:
+def apply(settings: Settings, *, now: float) -> Settings:
     """The settings as the rung in force has them; says which that is.
+
+    Args:
+        settings: as they are written.
+        now: seconds since the epoch.
 
     Raises:
         pulumi.RunError: if where the ladder stands cannot be read. To go on as if nothing braked could spend
@@ -40,7 +49,12 @@ def apply(settings: Settings) -> Settings:
         raise pulumi.RunError(str(error)) from None
     if sentence is not None:
         pulumi.log.info(sentence)
-    return braked(settings, rung)
+    return braked(settings, rung, drained=rung == Rung.SHUTDOWN and is_drained(settings, now))
+
+
+def is_drained(settings: Settings, now: float) -> bool:
+    """Whether the hour is over that a shutdown leaves to those who work."""
+    return now - _shutdown_since(settings, now) >= DRAIN_SECONDS
 
 
 def in_force(settings: Settings) -> tuple[Rung, str | None]:
@@ -85,7 +99,7 @@ def spared_nodes(settings: Settings, stack: str, *, now: float) -> dict[str, int
     try:
         cloud = connect(settings.cloud)
         counts = _magnums_counts(cloud, cluster)
-        if counts and not (rung == Rung.SHUTDOWN and now - _shutdown_since(settings, now) >= DRAIN_SECONDS):
+        if counts and not (rung == Rung.SHUTDOWN and is_drained(settings, now)):
             for pool, nodes in node_counts(_servers(cloud, cluster), cluster, counts).items():
                 counts[pool] = max(counts[pool], nodes)
     except (

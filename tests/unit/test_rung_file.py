@@ -72,7 +72,7 @@ def test_a_damaged_file_stops_the_program_and_says_the_cure(
     with pytest.raises(AllocationError, match=r"usage\.rung\.json.*remove it.*gateway:budget\.rung"):
         read(path)
     with pytest.raises(pulumi.RunError, match="cannot be read"):
-        rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")))
+        rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")), now=NOW)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027])
@@ -101,13 +101,13 @@ def test_the_file_is_beside_the_ledger() -> None:
 
 def test_without_a_ledger_nothing_is_said(told: list[str]) -> None:
     plain = with_budget()
-    assert rung_in_force.apply(plain) == plain
+    assert rung_in_force.apply(plain, now=NOW) == plain
     assert told == []
 
 
 def test_the_rung_in_force_is_applied_and_told(tmp_path: Path, told: list[str]) -> None:
     write(tmp_path / "usage.rung.json", standing())
-    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")))
+    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")), now=NOW)
     assert [profile.closed for profile in found.profiles] == [False, True]
     assert {name: pool.max for name, pool in found.pools.items()} == {"low": 2, "high": 1}
     assert told == ["Budget ladder: high-closed since 2027-01-15 08:00 UTC; so it is. It is lifted by rain."]
@@ -115,7 +115,7 @@ def test_the_rung_in_force_is_applied_and_told(tmp_path: Path, told: list[str]) 
 
 def test_a_ledger_without_a_decision_is_told_as_such(tmp_path: Path, told: list[str]) -> None:
     plain = with_budget(ledger=str(tmp_path / "usage.csv"))
-    assert rung_in_force.apply(plain) == plain
+    assert rung_in_force.apply(plain, now=NOW) == plain
     assert told == ["Budget ladder: normal; nothing was decided yet."]
 
 
@@ -124,7 +124,7 @@ def test_a_pinned_rung_overrides_the_file_even_a_damaged_one(
     tmp_path: Path, told: list[str], rung: Rung
 ) -> None:
     (tmp_path / "usage.rung.json").write_text("{")
-    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv"), rung=rung.title))
+    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv"), rung=rung.title), now=NOW)
     assert (found.hub.notice is not None) == (rung >= Rung.HIGH_CLOSED)
     assert told == [f"Budget ladder: {rung.title}, pinned by gateway:budget.rung."]
 

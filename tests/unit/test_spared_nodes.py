@@ -113,12 +113,32 @@ def test_what_cannot_be_counted_stops_the_run(cloud: _Cloud, status: int, body: 
         spared_nodes(on(Rung.HIGH_CLOSED), "dev", now=NOW)
 
 
-@pytest.mark.parametrize(("hours", "low"), [(0.9, 3), (1.0, 1)])
+@pytest.mark.parametrize(("hours", "low"), [(0.9, 3), (0.93, 1), (1.0, 1)])
 def test_a_shutdown_spares_nodes_for_an_hour(cloud: _Cloud, tmp_path: Path, hours: float, low: int) -> None:
     ledger = tmp_path / "usage.csv"
     states = (State(rung=Rung.SHUTDOWN, since=NOW - hours * HOUR),)
     write(tmp_path / "usage.rung.json", Standing(states=states, why="", lifts=""))
     assert spared_nodes(on(Rung.SHUTDOWN, ledger=str(ledger)), "dev", now=NOW)["low"] == low
+
+
+def test_a_shutdown_ends_nobodys_server_for_an_hour_and_then_every(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The culler counts from a server's start: a greatest age of an hour would end most at its first look."""
+    monkeypatch.setattr(pulumi.log, "info", lambda _: None)
+    plain = parse(*configuration(GOOD / "smallest.yaml"))
+    kept = plain.budget.model_copy(update={"ledger": str(tmp_path / "usage.csv")})
+    plain = plain.model_copy(update={"budget": kept})
+    shut = State(rung=Rung.SHUTDOWN, since=NOW)
+    write(tmp_path / "usage.rung.json", Standing(states=(shut,), why="", lifts=""))
+    # A run an hour later may be some minutes early, as the one that decided was late.
+    ages = [
+        rung_in_force.apply(plain, now=NOW + minutes * 60).culling.max_age_hours for minutes in (0, 50, 56)
+    ]
+    assert ages == [6, 6, 1]
+    left = State(rung=Rung.NO_NEW_SERVERS, since=NOW + 25 * HOUR)
+    write(tmp_path / "usage.rung.json", Standing(states=(shut, left), why="", lifts=""))
+    assert rung_in_force.apply(plain, now=NOW + 50 * HOUR).culling.max_age_hours == 6
 
 
 @pytest.mark.parametrize("kept", [None, "{"])
