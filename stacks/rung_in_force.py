@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 
@@ -13,8 +14,9 @@ from openstack.connection import Connection
 from allocation.errors import AllocationError
 from allocation.ladder import DRAIN_HOURS, Rung
 from allocation.times import HOUR
-from stacks import rung_file
+from stacks import held_pools, rung_file
 from stacks.cloud_check import CloudError, connect
+from stacks.problems import SettingsError
 from stacks.rungs import braked
 from stacks.settings import Settings
 
@@ -35,13 +37,15 @@ one more hour at the ceiling could touch the reserve."""
 def apply(settings: Settings, *, now: float) -> Settings:
     """The settings as the rung in force has them; says which that is.
 
+    In a scheduled run whose change of the pools was refused, with the pools as they stand.
+
     Args:
         settings: as they are written.
         now: seconds since the epoch.
 
     Raises:
         pulumi.RunError: if where the ladder stands cannot be read. To go on as if nothing braked could spend
-            the reserve.
+            the reserve. Or if the settings make no sense with the pools as they stand.
     """
     try:
         rung, sentence = in_force(settings)
@@ -49,7 +53,12 @@ def apply(settings: Settings, *, now: float) -> Settings:
         raise pulumi.RunError(str(error)) from None
     if sentence is not None:
         pulumi.log.info(sentence)
-    return braked(settings, rung, drained=rung == Rung.SHUTDOWN and is_drained(settings, now))
+    made = braked(settings, rung, drained=rung == Rung.SHUTDOWN and is_drained(settings, now))
+    stand = held_pools.told(os.environ)
+    try:
+        return made if stand is None else held_pools.held(made, stand)
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 def is_drained(settings: Settings, now: float) -> bool:

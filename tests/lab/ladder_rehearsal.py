@@ -94,8 +94,9 @@ class Rehearsal:
         return self.run()
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log of decisions."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """The decisions in the log, without the lines of what became of each run."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if "rung" in line]
 
 
 def ladder_settings(ledger: Path, beside: Counter[str]) -> Settings:
