@@ -96,7 +96,8 @@ def spared_nodes(settings: Settings, stack: str, *, now: float) -> dict[str, int
         now: seconds since the epoch.
 
     Returns:
-        By pool; empty on the rungs that lower no ceiling, and where there is no cluster yet.
+        By pool, never above the ceiling that stands; empty on the rungs that lower none, and where there is
+        no cluster yet.
 
     Raises:
         pulumi.RunError: if the cloud does not tell.
@@ -110,7 +111,8 @@ def spared_nodes(settings: Settings, stack: str, *, now: float) -> dict[str, int
         counts = _magnums_counts(cloud, cluster)
         if counts and not (rung == Rung.SHUTDOWN and is_drained(settings, now)):
             for pool, nodes in node_counts(_servers(cloud, cluster), cluster, counts).items():
-                counts[pool] = max(counts[pool], nodes)
+                if pool in settings.pools and nodes > max(counts[pool], settings.pools[pool].max):
+                    counts[pool] = max(counts[pool], min(nodes, _ceiling(cloud, cluster, pool) or nodes))
     except (
         CloudError,
         keystoneauth1.exceptions.ClientException,
@@ -154,6 +156,15 @@ def _magnums_counts(cloud: Connection, cluster: str) -> dict[str, int]:
         return {}
     openstack.exceptions.raise_from_response(answer)
     return {str(group["name"]): int(group["node_count"]) for group in answer.json()["nodegroups"]}
+
+
+def _ceiling(cloud: Connection, cluster: str, group: str) -> int | None:
+    """The most nodes of a group as it stands. While a node is replaced there is one server more."""
+    magnum = cloud.container_infrastructure_management
+    answer = magnum.get(f"/clusters/{cluster}/nodegroups/{group}", headers=NODE_GROUPS, raise_exc=False)
+    openstack.exceptions.raise_from_response(answer)
+    most = answer.json()["max_node_count"]
+    return None if most is None else int(most)
 
 
 def _servers(cloud: Connection, cluster: str) -> list[str]:
