@@ -12,7 +12,7 @@ import pulumi
 from openstack.connection import Connection
 
 from allocation.errors import AllocationError
-from allocation.ladder import DRAIN_HOURS, Rung
+from allocation.ladder import DRAIN_HOURS, PINNED_LIFTS, PINNED_WHY, Rung
 from allocation.times import HOUR
 from stacks import held_pools, rung_file
 from stacks.cloud_check import CloudError, connect
@@ -67,19 +67,26 @@ def is_drained(settings: Settings, now: float) -> bool:
 
 
 def in_force(settings: Settings) -> tuple[Rung, str | None]:
-    """The rung, and the sentence that a preview shows of it; None without a ledger.
+    """The rung, and the sentence that a preview shows of it; None where no forecast is wanted.
 
     Raises:
         AllocationError: if the ladder's file is damaged.
     """
     budget = settings.budget
     if budget.rung != "auto":
-        return rung_file.by_title(
-            budget.rung
-        ), f"Budget ladder: {budget.rung}, pinned by gateway:budget.rung."
+        rung = rung_file.by_title(budget.rung)
+        lifted = "" if rung == Rung.NORMAL else f" It is lifted by {PINNED_LIFTS}."
+        return rung, f"Budget ladder: {budget.rung}; {PINNED_WHY}.{lifted}"
     if budget.ledger_path is None:
-        return Rung.NORMAL, None
-    standing = rung_file.read(rung_file.beside(budget.ledger_path))
+        words = "Budget ladder: normal; gateway:budget.ledger names no file to decide on."
+        return Rung.NORMAL, None if budget.policy == "off" else words
+    kept = rung_file.beside(budget.ledger_path)
+    if not kept.exists():
+        return Rung.NORMAL, (
+            f"Budget ladder: normal; {kept.name} is not beside the ledger: nothing was decided yet, or "
+            "in another folder, whose file is to be brought here first."
+        )
+    standing = rung_file.read(kept)
     return standing.state.rung, standing.sentence
 
 

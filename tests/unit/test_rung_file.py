@@ -99,8 +99,14 @@ def test_the_file_is_beside_the_ledger() -> None:
     assert rung_file.beside(Path("/a/usage.csv")) == Path("/a/usage.rung.json")
 
 
-def test_without_a_ledger_nothing_is_said(told: list[str]) -> None:
+def test_without_a_ledger_it_is_said_that_nothing_brakes(told: list[str]) -> None:
     plain = with_budget()
+    assert rung_in_force.apply(plain, now=NOW) == plain
+    assert told == ["Budget ladder: normal; gateway:budget.ledger names no file to decide on."]
+
+
+def test_who_wants_no_forecast_hears_of_no_ladder(told: list[str]) -> None:
+    plain = with_budget(policy="off")
     assert rung_in_force.apply(plain, now=NOW) == plain
     assert told == []
 
@@ -116,7 +122,10 @@ def test_the_rung_in_force_is_applied_and_told(tmp_path: Path, told: list[str]) 
 def test_a_ledger_without_a_decision_is_told_as_such(tmp_path: Path, told: list[str]) -> None:
     plain = with_budget(ledger=str(tmp_path / "usage.csv"))
     assert rung_in_force.apply(plain, now=NOW) == plain
-    assert told == ["Budget ladder: normal; nothing was decided yet."]
+    assert told == [
+        "Budget ladder: normal; usage.rung.json is not beside the ledger: nothing was decided yet, or "
+        "in another folder, whose file is to be brought here first."
+    ]
 
 
 @pytest.mark.parametrize("rung", list(Rung))
@@ -126,7 +135,8 @@ def test_a_pinned_rung_overrides_the_file_even_a_damaged_one(
     (tmp_path / "usage.rung.json").write_text("{")
     found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv"), rung=rung.title), now=NOW)
     assert (found.hub.notice is not None) == (rung >= Rung.HIGH_CLOSED)
-    assert told == [f"Budget ladder: {rung.title}, pinned by gateway:budget.rung."]
+    lifted = "" if rung == Rung.NORMAL else " It is lifted by gateway:budget.rung auto."
+    assert told == [f"Budget ladder: {rung.title}; gateway:budget.rung pins it.{lifted}"]
 
 
 def test_rungs_of_more_than_a_year_ago_are_forgotten_but_for_the_one_in_force_then() -> None:

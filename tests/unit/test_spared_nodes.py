@@ -179,6 +179,13 @@ def test_a_spared_node_stands_and_the_hub_goes_by_the_lowered_ceiling(cloud: _Cl
     assert {room["pool"]: room["max_nodes"] for room in rooms} == {"low": 2, "high": 1}
 
 
+@pytest.mark.parametrize(
+    ("rung", "told"), [(Rung.NORMAL, "normal"), (Rung.SHORTER_CULLING, "shorter-culling")]
+)
+def test_the_rung_is_an_output_so_that_a_preview_shows_what_would_be_lifted(rung: Rung, told: str) -> None:
+    assert run(lambda: gateway.build(on(rung), FACTS, "dev")).outputs["rung"] == told
+
+
 @given(
     st.from_regex(r"[a-z][a-z0-9-]{0,38}[a-z0-9]", fullmatch=True),
     st.lists(st.sampled_from(["low", "low-2", "high", "high-mem"]), max_size=8),
