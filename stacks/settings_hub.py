@@ -116,7 +116,7 @@ class Hub(Section):
         le=3600,
         description="seconds a server may take to start; a new node alone takes about 300",
     )
-    notice: str | None = Field(default=None, description="a sentence that users read above the choices")
+    notice: str | None = Field(default=None, description="a sentence that users read on the hub's pages")
     placeholders_per_pool: int | None = Field(
         default=None,
         ge=0,
