@@ -15,6 +15,7 @@ import pytest
 
 from allocation import ledger, times
 from components.node_pools import TYPE
+from stacks.budget_job import RECORD_SECONDS
 from stacks.held_pools import VARIABLE
 from stacks.pulumi_runs import TERSE
 from tests.unit.allocation.fake_cloud import FakeCloud, record, running
@@ -66,6 +67,7 @@ class Scene:
         self.rung_file = folder / "usage.rung.json"
         done = {"says": "updated", "status": 0}
         self.answers: dict[str, dict[str, Any]] = {"up": done, "cancel": done}
+        self.record_seconds = RECORD_SECONDS
         self.previews([SAME, CHANGE])
         (folder / "bin").mkdir()
         pulumi = folder / "bin" / "pulumi"
@@ -124,7 +126,8 @@ class Scene:
         (self.folder / "bin" / "answers.json").write_text(json.dumps(self.answers))
         code = (
             "import pathlib, sys; from stacks import budget_job; "
-            f"budget_job.PROJECT = pathlib.Path({str(self.folder)!r}); sys.exit(budget_job.main())"
+            f"budget_job.PROJECT = pathlib.Path({str(self.folder)!r}); "
+            f"budget_job.RECORD_SECONDS = {self.record_seconds}; sys.exit(budget_job.main())"
         )
         environment = {name: text for name, text in os.environ.items() if not name.startswith("OS_")}
         environment |= {

@@ -19,6 +19,7 @@ import pytest
 from allocation.ladder import Rung, State
 from stacks import budget_job, rung_file
 from stacks.rung_file import Standing
+from tests.unit.allocation.fake_cloud import Answer
 from tests.unit.budget_scene import CHANGE, EXPORT, PREVIEW, SAME, UP, Scene, scene
 from tests.unit.settings_files import PROGRAM
 
@@ -103,6 +104,21 @@ def test_a_failed_recording_is_told_and_leaves_no_rung(scene: Scene) -> None:
     scene.cloud.clouds_yaml(scene.folder)
     assert scene.run().returncode == 0
     assert scene.lines[-1]["rung"] == "lower-ceilings"
+
+
+def test_an_accounting_service_that_hangs_is_given_up_and_the_run_goes_on(scene: Scene) -> None:
+    scene.past(burn=45, allocated=330_000)
+    before = scene.ledger.read_bytes()
+    scene.cloud.accounting = [Answer(delay_s=120)]
+    scene.record_seconds = 4
+    done = scene.run("--yes")
+    assert done.returncode == 0, done.stderr
+    assert "the run goes on with old figures: no answer in 4 s" in done.stderr
+    assert scene.ledger.read_bytes() == before
+    assert scene.called == [PREVIEW, UP]
+    [line] = scene.lines
+    assert (line["rung"], line["stale"]) == ("shorter-culling", "this run could not fetch figures")
+    assert scene.outcomes[0]["applied"]
 
 
 def test_one_run_at_a_time(scene: Scene) -> None:
