@@ -150,6 +150,16 @@ def test_the_ceilings_follow_the_nodes_and_users_are_told(rehearsal: Rehearsal, 
     assert "High power cannot be started for now" in spawner["announcement"]
 
 
+def test_a_raise_that_is_refused_does_not_stop_the_run(rehearsal: Rehearsal, cloud: Connection) -> None:
+    """On this rung half of it is asked for, of an allocation that without it would just last."""
+    with rehearsal.raised("low", 60):
+        decision, said = rehearsal.run()
+    assert decision["rung"] == "high-closed"
+    assert "The change is refused, as gateway:budget.policy is enforce." in said
+    assert decision["held"] == {"low": "1 to 4 m3.quad (asked for: 1 to 30 m3.quad)"}
+    assert ceilings(cloud) == {"low": 4, "high": 1}
+
+
 def test_without_the_accounting_service_the_rung_stays(rehearsal: Rehearsal) -> None:
     faults.switch(Fault.SERVER_ERROR)
     try:
