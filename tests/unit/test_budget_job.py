@@ -238,11 +238,11 @@ def _no_price(scene: Scene) -> None:
     file.write_text(file.read_text().replace("m3.medium", "odd.one") + unpriced)
 
 
-def _stop_soon(scene: Scene) -> None:
+def _damaged_ledger(scene: Scene) -> None:
     scene.ledger.write_text("this,is,something,else\n")
 
 
-@pytest.mark.parametrize(("harm", "words"), [(_no_price, "odd.one"), (_stop_soon, "is not a ledger")])
+@pytest.mark.parametrize(("harm", "words"), [(_no_price, "odd.one"), (_damaged_ledger, "is not a ledger")])
 def test_why_nothing_was_decided_is_in_the_log(
     scene: Scene, harm: Callable[[Scene], None], words: str
 ) -> None:
