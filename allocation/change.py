@@ -13,6 +13,9 @@ from allocation.planned import planned
 from allocation.times import DAY, HOUR
 from allocation.verdict import Verdict, verdict
 
+LEAST_SAVING = 1e-3
+"""SU; less is what floating point makes of no difference."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Side:
@@ -63,6 +66,17 @@ class Change:
             and self.after.ceiling <= self.before.ceiling
         )
 
+    @property
+    def saves(self) -> bool:
+        """Whether less is expected to be used at the allocation's end than without the change, though one of
+        the bounds may rise."""
+        return (
+            self.before is not None
+            and self.before.planned is not None
+            and self.after.planned is not None
+            and self.after.planned.su_delta - self.before.planned.su_delta > LEAST_SAVING
+        )
+
 
 def change(
     segments: Sequence[Segment],
@@ -100,7 +114,7 @@ def change(
         data_age_hours=(now - float(past[-1].times[-1])) / HOUR if past else None,
         fits={},
     )
-    if not result.over or result.lowers:
+    if not result.over or result.lowers or result.saves:
         return result
 
     def holds(pools: Mapping[str, Pool]) -> bool:

@@ -111,10 +111,14 @@ class Decision:
     lifts: str
 
 
+PINNED_WHY, PINNED_LIFTS = "gateway:budget.rung pins it", "gateway:budget.rung auto"
+"""Of a rung that the settings insist on."""
+
+
 def pin(before: State, rung: Rung, now: float) -> Decision:
     """The state on a rung that the settings insist on, whatever the figures say."""
     state = before if before.rung == rung else State(rung=rung, since=now)
-    return Decision(state=state, why="gateway:budget.rung pins it", lifts="gateway:budget.rung auto")
+    return Decision(state=state, why=PINNED_WHY, lifts=PINNED_LIFTS)
 
 
 def decide(before: State, reading: Reading, *, stale: str | None = None) -> Decision:

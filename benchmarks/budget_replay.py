@@ -110,18 +110,19 @@ def run(
     ladder = None if budget is None else Ladder(budget, most)
     rung = Rung.NORMAL
     running, nodes = dict.fromkeys(users, 0.0), dict.fromkeys(users, 1.0)
-    frozen_for = 0
+    frozen_for = shut_for = 0
     for hour in range(HOURS):
         if ladder is not None and hour >= 48:
             rung = ladder.rung_at(hour, used)
         rungs.append(int(rung))
         frozen_for = frozen_for + 1 if rung >= Rung.NO_NEW_SERVERS else 0
+        shut_for = shut_for + 1 if rung == Rung.SHUTDOWN else 0
         burn = FIXED
         for name, wanted in users.items():
             idle = IDLE_SHORT if rung >= Rung.SHORTER_CULLING else IDLE
             servers = float(wanted[hour]) + idle * (float(wanted[hour - 1]) if hour else 0.0)
             if rung == Rung.SHUTDOWN:
-                servers = running[name] if frozen_for <= DRAIN_HOURS else 0.0
+                servers = running[name] if shut_for <= DRAIN_HOURS else 0.0
             elif frozen_for:
                 servers = min(servers, running[name] * max(0.0, 1 - frozen_for / SETTLE_HOURS))
             # Nodes above a lowered ceiling go one by one, as the servers on them stop.

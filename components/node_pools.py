@@ -8,6 +8,9 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_openstack import containerinfra
 
+TYPE = "sciencegateway:node_pools:NodePools"
+"""The component's type, by which it is found in a stack's state."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodePool:
@@ -41,7 +44,7 @@ class NodePools(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodePoolsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         declared = {pool: dataclasses.asdict(plan) for pool, plan in sorted(args.pools.items())}
-        super().__init__("sciencegateway:node_pools:NodePools", name, {"pools": declared}, opts)
+        super().__init__(TYPE, name, {"pools": declared}, opts)
         groups: dict[str, containerinfra.NodeGroup] = {}
         for pool_name, pool in sorted(args.pools.items()):
             groups[pool_name] = containerinfra.NodeGroup(

@@ -12,16 +12,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from allocation.errors import AllocationError
-from stacks import rung_file
+from allocation.ladder import Rung
+from stacks import decision_log, held_pools, rung_file
 from stacks.brake import Ruling, rule
+from stacks.decision_log import Outcome
 from stacks.forecast_hook import fixed_nodes, known_of
 from stacks.problems import SettingsError
-from stacks.pulumi_runs import JobError, preview, up
+from stacks.pulumi_runs import JobError, RefusedError, preview, state, up
+from stacks.rungs import braked
 from stacks.settings import Settings
 from stacks.settings_budget import FOLDER
 from stacks.settings_parsing import parse
@@ -64,21 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not alone:
                 print(f"Another run on {ledger} is under way; this one does nothing.", file=sys.stderr)
                 return BUSY
-            failed = record(settings, ledger, options.cloud)
-            if failed is not None:
-                print(f"Recording failed, and the run goes on with old figures: {failed}", file=sys.stderr)
-            ruling, sentence = decide(
-                settings, ledger, options.stack, failed=failed and "this run could not fetch figures"
-            )
-            say(sentence)
-            changes = preview(PROJECT, options.stack, say, said=sentence)
-            applied = bool(changes) and options.yes
-            if applied:
-                up(PROJECT, options.stack, say)
-            elif changes:
-                say("Nothing was changed; --yes does it.")
-            else:
-                say("Nothing is to be changed.")
+            with decision_log.outcome_of_run(ledger, options.stack) as outcome:
+                failed = record(settings, ledger, options.cloud)
+                if failed is not None:
+                    _to_stderr(f"Recording failed, and the run goes on with old figures: {failed}")
+                ruling, sentence = decide(
+                    settings, ledger, options.stack, failed=failed and "this run could not fetch figures"
+                )
+                say(sentence)
+                apply(settings, ruling, sentence, outcome, options=options, say=say)
     except (JobError, AllocationError, CommandError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -89,8 +86,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Stopped; the next run goes on from here.", file=sys.stderr)
         return STOPPED
     if options.json:
-        print(json.dumps({**ruling.as_json(), "changes": changes, "applied": applied}, indent=1))
+        print(json.dumps({**ruling.as_json(), **outcome.as_json()}, indent=1))
     return 0
+
+
+def apply(
+    settings: Settings,
+    ruling: Ruling,
+    sentence: str,
+    outcome: Outcome,
+    *,
+    options: argparse.Namespace,
+    say: Callable[[str], None],
+) -> None:
+    """Previews, and with --yes applies, as much as is not refused.
+
+    A brake must not wait until somebody takes a refused change of the pools back: on a rung, and when one is
+    left, the pools then stay as they stand, and all else is done.
+
+    Raises:
+        JobError, SettingsError: if that fails, or is refused as a whole.
+    """
+    environment: dict[str, str] = {}
+    try:
+        outcome.changes = preview(PROJECT, options.stack, say, said=sentence)
+    except RefusedError:
+        if max(ruling.before, ruling.decision.state.rung) == Rung.NORMAL:
+            raise
+        environment, outcome.held = hold(settings, ruling.decision.state.rung, options.stack)
+        told = "; ".join(f"{name}: {words}" for name, words in outcome.held.items())
+        _to_stderr(f"The rung is applied without the change that is refused. {told}")
+        outcome.changes = preview(PROJECT, options.stack, say, said=sentence, environment=environment)
+    if outcome.changes and options.yes:
+        up(PROJECT, options.stack, say, environment=environment)
+        outcome.applied = True
+    elif outcome.changes:
+        say("Nothing was changed; --yes does it.")
+    else:
+        say("Nothing is to be changed.")
+
+
+def hold(settings: Settings, rung: Rung, stack: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The environment that has the program leave the pools as they stand; and of those that are then not as
+    asked for, what they are, in words.
+
+    Raises:
+        JobError: if that is not known, or makes no sense.
+    """
+    try:
+        stand = held_pools.in_state(state(PROJECT, stack))
+        asked = braked(settings, rung)
+        kept = held_pools.held(asked, stand)
+    except (ValueError, SettingsError) as error:
+        raise JobError(
+            "The change of the pools is refused, and the rung cannot be applied without it; nothing was "
+            f"changed: {error}"
+        ) from None
+    return held_pools.variable(stand), held_pools.differing(asked.pools, kept.pools)
 
 
 def settings_of(stack: str) -> Settings:
@@ -148,8 +200,7 @@ def decide(settings: Settings, ledger: Path, stack: str, *, failed: str | None) 
     ruling = rule(settings, segments, known, fixed_nodes(settings), standing, now=now, failed=failed)
     after = standing.after(ruling.decision)
     # The line first: a run that is cut short in between decides again, and no rung is without its reason.
-    with ledger.with_name(f"{ledger.stem}.decisions.jsonl").open("a", encoding="utf-8") as log:
-        log.write(f"{json.dumps({'stack': stack, **ruling.as_json()})}\n")
+    decision_log.write(ledger, {"stack": stack, **ruling.as_json()})
     rung_file.write(kept, after)
     return ruling, after.sentence
 

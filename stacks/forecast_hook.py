@@ -21,7 +21,7 @@ from allocation.change import Change, change, only_shrinks
 from allocation.errors import AllocationError
 from allocation.history import Segment
 from allocation.plan import Nodes, Plan, Pool
-from stacks.price_table import missing_words, refusal, table
+from stacks.price_table import REFUSED, missing_words, refusal, table
 from stacks.prices import rate
 from stacks.settings import Budget, Settings
 
@@ -80,7 +80,7 @@ def judge(
     pulumi.log.info(text)
     if missing:
         _without(budget, missing, shrinks=shrinks or priced.lowers)
-    elif budget.policy == "enforce" and priced.over and not priced.lowers:
+    elif budget.policy == "enforce" and priced.over and not (priced.lowers or priced.saves):
         raise RuntimeError(refusal(priced))
 
 
@@ -164,7 +164,7 @@ def _without(budget: Budget, missing: str, *, shrinks: bool) -> None:
     words = f"The forecast of the allocation is missing or not to be relied on: {missing}"
     if budget.require_data and budget.policy == "enforce" and not shrinks:
         raise RuntimeError(
-            f"{words}\nThe change is refused: gateway:budget.require_data is true. To go ahead all the "
+            f"{words}\n{REFUSED}: gateway:budget.require_data is true. To go ahead all the "
             "same: pulumi config set --path gateway:budget.require_data false"
         )
     pulumi.log.warn(words)

@@ -10,6 +10,7 @@ import pulumi_command
 import pulumi_kubernetes
 import pulumi_openstack
 
+from allocation.ladder import Rung
 from components.core_node import CoreNode, CoreNodeArgs
 from components.hub_backup import HubBackup, HubBackupArgs
 from components.hub_namespace import HubNamespace, HubNamespaceArgs
@@ -197,6 +198,8 @@ def build(settings: Settings, facts: CloudFacts, stack: str, spared: Mapping[str
     pulumi.export("address", address(settings))
     pulumi.export("cluster", {"name": prefix, "uuid": magnum.cluster_id})
     pulumi.export("pools", {name: pool.model_dump() for name, pool in settings.pools.items()})
+    # So that a preview shows that it would lift a brake, even from a folder that lacks the ladder's file.
+    pulumi.export("rung", Rung.NORMAL.title if settings.budget.rung == "auto" else settings.budget.rung)
     pulumi.export("namespace", namespace.namespace)
     pulumi.export("how_to_reach", how_to_reach(settings, prefix))
     pulumi.export("kept_after_destroy", kept_after_destroy(settings, prefix))

@@ -8,6 +8,9 @@ from allocation.change import Change, Side
 from allocation.verdict import Verdict
 from stacks.settings import Budget
 
+REFUSED = "The change is refused"
+"""How every refusal begins, by which a scheduled run knows one."""
+
 Row = tuple[str, Callable[[Side], str]]
 
 
@@ -41,7 +44,7 @@ def refusal(change: Change) -> str:
         else "No smaller growth would fit: lower other pools, or ask for a supplement."
     )
     return (
-        f"The change is refused, as gateway:budget.policy is enforce. {verdict.sentence if verdict else ''}\n"
+        f"{REFUSED}, as gateway:budget.policy is enforce. {verdict.sentence if verdict else ''}\n"
         f"{cure}\n"
         "To go ahead all the same: pulumi config set --path gateway:budget.policy advise"
     )

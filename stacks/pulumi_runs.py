@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from stacks.price_table import REFUSED
 
 PULUMI_SECONDS = 3 * 3600
 """After so long Pulumi is told to stop. Magnum may take two hours."""
@@ -33,7 +35,18 @@ class JobError(Exception):
     """The run cannot go on; the text is one sentence or two."""
 
 
-def preview(project: Path, stack: str, say: Callable[[str], None], *, said: str) -> int:
+class RefusedError(JobError):
+    """The preview failed, since the settings refuse what the change of the pools costs."""
+
+
+def preview(
+    project: Path,
+    stack: str,
+    say: Callable[[str], None],
+    *,
+    said: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """Shows Pulumi's preview, without what was said already; returns how many resources would change.
 
     Args:
@@ -41,11 +54,13 @@ def preview(project: Path, stack: str, say: Callable[[str], None], *, said: str)
         stack: the stack's name.
         say: shows a text.
         said: what the preview need not say again.
+        environment: for the program, besides that of this process.
 
     Raises:
-        JobError: if it fails, as it does when the settings refuse an over-budget change.
+        RefusedError: if the settings refuse an over-budget change.
+        JobError: if it fails for another reason.
     """
-    done = _pulumi(project, ["preview", "--stack", stack, "--non-interactive", "--json"])
+    done = _pulumi(project, ["preview", "--stack", stack, "--non-interactive", "--json"], environment)
     if done.stderr.startswith("panic:"):
         # Seen with Pulumi 3.250, of secrets that depend on what is not there yet.
         raise JobError(
@@ -61,24 +76,43 @@ def preview(project: Path, stack: str, say: Callable[[str], None], *, said: str)
     for step in steps:
         say(f"  {step.get('op')} {str(step.get('urn', '')).rpartition('::')[2]}")
     if done.returncode != 0:
-        raise JobError(f"pulumi preview failed, and nothing was changed. {_last_words(done, told)}")
+        kind = RefusedError if any(REFUSED in message for message in messages) else JobError
+        raise kind(f"pulumi preview failed, and nothing was changed.\n{_last_words(done, told)}")
     return len(steps)
 
 
-def up(project: Path, stack: str, say: Callable[[str], None]) -> None:
-    """Applies what the preview showed.
+def state(project: Path, stack: str) -> str:
+    """The stack's state as JSON. Secrets in it are encrypted.
+
+    Raises:
+        JobError: if it cannot be had.
+    """
+    done = _pulumi(project, ["stack", "export", "--stack", stack])
+    if done.returncode != 0:
+        raise JobError(f"pulumi stack export failed, and nothing was changed.\n{_last_words(done, {})}")
+    return done.stdout
+
+
+def up(
+    project: Path,
+    stack: str,
+    say: Callable[[str], None],
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Applies what the preview showed; the arguments are the same.
 
     Raises:
         JobError: if it fails.
     """
     command = ["up", "--stack", stack, "--non-interactive", "--yes", "--skip-preview", *TERSE]
-    done = _pulumi(project, command)
+    done = _pulumi(project, command, environment)
     if done.returncode != 0 and only_locked_by_the_dead(done.stderr):
         say("The lock of a Pulumi that died on this machine is removed.")
         _pulumi(project, ["cancel", "--stack", stack, "--yes"])
-        done = _pulumi(project, command)
+        done = _pulumi(project, command, environment)
     if done.returncode != 0:
-        raise JobError(f"pulumi up failed; the next run tries again. {_last_words(done, {})}")
+        raise JobError(f"pulumi up failed; the next run tries again.\n{_last_words(done, {})}")
     say(done.stdout.rstrip())
 
 
@@ -93,11 +127,13 @@ def only_locked_by_the_dead(text: str) -> bool:
     )
 
 
-def _pulumi(project: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _pulumi(
+    project: Path, arguments: Sequence[str], more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = ["pulumi", *arguments]
     # Pulumi runs the program by the python found first on PATH: this one, which cron does not put there.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    environment = {**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    environment = {**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true", **(more or {})}
     # Files, not pipes: should this process be killed, Pulumi writes on, and ends what it has begun.
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from allocation.errors import AllocationError
@@ -78,7 +77,13 @@ def read(path: Path) -> Standing:
         return Standing(states=states, why=str(raw["why"]), lifts=str(raw["lifts"]))
     except FileNotFoundError:
         return START
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+    except OSError as error:
+        # Nothing is wrong with the file: to remove it would lift the brake.
+        raise AllocationError(
+            f"the file {path} of the budget ladder cannot be read ({type(error).__name__}: {error}); "
+            "let whoever runs this read it, or pin a rung by gateway:budget.rung"
+        ) from None
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise AllocationError(
             f"the file {path} of the budget ladder cannot be read ({type(error).__name__}: {error}); "
             "remove it to begin at the lowest rung, or pin one by gateway:budget.rung"
@@ -86,7 +91,7 @@ def read(path: Path) -> Standing:
 
 
 def write(path: Path, standing: Standing) -> None:
-    """Replaces the file, whole or not at all.
+    """Replaces the file, whole or not at all. One run at a time may.
 
     Raises:
         OSError: if it cannot be written.
@@ -96,11 +101,13 @@ def write(path: Path, standing: Standing) -> None:
         "why": standing.why,
         "lifts": standing.lifts,
     }
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+    new = path.with_name(f"{path.name}.new")
+    # Opened as any file, with the permissions of any: another user's preview reads it.
+    with new.open("w", encoding="utf-8") as file:
         file.write(f"{json.dumps(content, indent=1)}\n")
         file.flush()
         os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    new.replace(path)
 
 
 def by_title(title: str) -> Rung:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 
@@ -11,10 +12,11 @@ import pulumi
 from openstack.connection import Connection
 
 from allocation.errors import AllocationError
-from allocation.ladder import DRAIN_HOURS, Rung
+from allocation.ladder import DRAIN_HOURS, PINNED_LIFTS, PINNED_WHY, Rung
 from allocation.times import HOUR
-from stacks import rung_file
+from stacks import held_pools, rung_file
 from stacks.cloud_check import CloudError, connect
+from stacks.problems import SettingsError
 from stacks.rungs import braked
 from stacks.settings import Settings
 
@@ -24,15 +26,26 @@ NODE_GROUPS = {"OpenStack-API-Version": "container-infra 1.9"}
 CUT = 30
 """Characters of a cluster's name that its servers' names begin with."""
 
-DRAIN_SECONDS = DRAIN_HOURS * HOUR
+EARLY_SECONDS = 300
+"""How much less than an hour may lie between two hourly runs, as recording takes now longer, now less."""
+
+DRAIN_SECONDS = DRAIN_HOURS * HOUR - EARLY_SECONDS
+"""After so long a shutdown waits for nobody. The run an hour after the one that began it is late enough:
+one more hour at the ceiling could touch the reserve."""
 
 
-def apply(settings: Settings) -> Settings:
+def apply(settings: Settings, *, now: float) -> Settings:
     """The settings as the rung in force has them; says which that is.
+
+    In a scheduled run whose change of the pools was refused, with the pools as they stand.
+
+    Args:
+        settings: as they are written.
+        now: seconds since the epoch.
 
     Raises:
         pulumi.RunError: if where the ladder stands cannot be read. To go on as if nothing braked could spend
-            the reserve.
+            the reserve. Or if the settings make no sense with the pools as they stand.
     """
     try:
         rung, sentence = in_force(settings)
@@ -40,23 +53,40 @@ def apply(settings: Settings) -> Settings:
         raise pulumi.RunError(str(error)) from None
     if sentence is not None:
         pulumi.log.info(sentence)
-    return braked(settings, rung)
+    made = braked(settings, rung, drained=rung == Rung.SHUTDOWN and is_drained(settings, now))
+    stand = held_pools.told(os.environ)
+    try:
+        return made if stand is None else held_pools.held(made, stand)
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def is_drained(settings: Settings, now: float) -> bool:
+    """Whether the hour is over that a shutdown leaves to those who work."""
+    return now - _shutdown_since(settings, now) >= DRAIN_SECONDS
 
 
 def in_force(settings: Settings) -> tuple[Rung, str | None]:
-    """The rung, and the sentence that a preview shows of it; None without a ledger.
+    """The rung, and the sentence that a preview shows of it; None where no forecast is wanted.
 
     Raises:
         AllocationError: if the ladder's file is damaged.
     """
     budget = settings.budget
     if budget.rung != "auto":
-        return rung_file.by_title(
-            budget.rung
-        ), f"Budget ladder: {budget.rung}, pinned by gateway:budget.rung."
+        rung = rung_file.by_title(budget.rung)
+        lifted = "" if rung == Rung.NORMAL else f" It is lifted by {PINNED_LIFTS}."
+        return rung, f"Budget ladder: {budget.rung}; {PINNED_WHY}.{lifted}"
     if budget.ledger_path is None:
-        return Rung.NORMAL, None
-    standing = rung_file.read(rung_file.beside(budget.ledger_path))
+        words = "Budget ladder: normal; gateway:budget.ledger names no file to decide on."
+        return Rung.NORMAL, None if budget.policy == "off" else words
+    kept = rung_file.beside(budget.ledger_path)
+    if not kept.exists():
+        return Rung.NORMAL, (
+            f"Budget ladder: normal; {kept.name} is not beside the ledger: nothing was decided yet, or "
+            "in another folder, whose file is to be brought here first."
+        )
+    standing = rung_file.read(kept)
     return standing.state.rung, standing.sentence
 
 
@@ -73,7 +103,8 @@ def spared_nodes(settings: Settings, stack: str, *, now: float) -> dict[str, int
         now: seconds since the epoch.
 
     Returns:
-        By pool; empty on the rungs that lower no ceiling, and where there is no cluster yet.
+        By pool, never above the ceiling that stands; empty on the rungs that lower none, and where there is
+        no cluster yet.
 
     Raises:
         pulumi.RunError: if the cloud does not tell.
@@ -85,9 +116,10 @@ def spared_nodes(settings: Settings, stack: str, *, now: float) -> dict[str, int
     try:
         cloud = connect(settings.cloud)
         counts = _magnums_counts(cloud, cluster)
-        if counts and not (rung == Rung.SHUTDOWN and now - _shutdown_since(settings, now) >= DRAIN_SECONDS):
+        if counts and not (rung == Rung.SHUTDOWN and is_drained(settings, now)):
             for pool, nodes in node_counts(_servers(cloud, cluster), cluster, counts).items():
-                counts[pool] = max(counts[pool], nodes)
+                if pool in settings.pools and nodes > max(counts[pool], settings.pools[pool].max):
+                    counts[pool] = max(counts[pool], min(nodes, _ceiling(cloud, cluster, pool) or nodes))
     except (
         CloudError,
         keystoneauth1.exceptions.ClientException,
@@ -131,6 +163,15 @@ def _magnums_counts(cloud: Connection, cluster: str) -> dict[str, int]:
         return {}
     openstack.exceptions.raise_from_response(answer)
     return {str(group["name"]): int(group["node_count"]) for group in answer.json()["nodegroups"]}
+
+
+def _ceiling(cloud: Connection, cluster: str, group: str) -> int | None:
+    """The most nodes of a group as it stands. While a node is replaced there is one server more."""
+    magnum = cloud.container_infrastructure_management
+    answer = magnum.get(f"/clusters/{cluster}/nodegroups/{group}", headers=NODE_GROUPS, raise_exc=False)
+    openstack.exceptions.raise_from_response(answer)
+    most = answer.json()["max_node_count"]
+    return None if most is None else int(most)
 
 
 def _servers(cloud: Connection, cluster: str) -> list[str]:

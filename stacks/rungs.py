@@ -11,7 +11,8 @@ from stacks.settings_hub import Culling
 IDLE_MINUTES = {Rung.SHORTER_CULLING: 20, Rung.SHUTDOWN: 5}
 KERNEL_IDLE_MINUTES = 10
 MAX_AGE_HOURS = {Rung.SHORTER_CULLING: 6, Rung.SHUTDOWN: 1}
-"""What the settings' own figures are lowered to, from a rung on."""
+"""What the settings' own figures are lowered to, from a rung on. The culler counts a server's age from its
+start, so that a shutdown's greatest age would end at once whoever works: it comes when their hour is over."""
 
 NOTICE = {
     Rung.HIGH_CLOSED: "To save this gateway's computing time, {closed} cannot be started for now. "
@@ -19,7 +20,7 @@ NOTICE = {
     Rung.NO_NEW_SERVERS: "This gateway's computing time is nearly used up: no servers can be started now. "
     "Those that run stop within hours; please save your work. Your files are safe.",
     Rung.SHUTDOWN: "This gateway's computing time is used up, and it is being shut down in good order. "
-    "Your files are kept.",
+    "Servers that still run are stopped within about an hour; please save your work. Your files are kept.",
 }
 """What users read above the choices, from a rung on."""
 
@@ -29,12 +30,18 @@ FEWER = (
 """The same where no profile is closed, since all have the same pool."""
 
 
-def braked(settings: Settings, rung: Rung) -> Settings:
-    """The settings as a rung has them, which they then name; the higher the rung, the less may be burnt."""
+def braked(settings: Settings, rung: Rung, *, drained: bool = False) -> Settings:
+    """The settings as a rung has them, which they then name; the higher the rung, the less may be burnt.
+
+    Args:
+        settings: as they are written.
+        rung: the rung.
+        drained: whether the hour is over that a shutdown leaves to those who work.
+    """
     if rung == Rung.NORMAL:
         return settings
     changed: dict[str, object] = {
-        "culling": _culling(settings.culling, rung),
+        "culling": _culling(settings.culling, rung, drained=drained),
         "budget": settings.budget.model_copy(update={"rung": rung.title}),
     }
     if rung >= Rung.LOWER_CEILINGS:
@@ -97,13 +104,14 @@ def _closed_pools(settings: Settings, rung: Rung) -> set[str]:
     return set() if high is None else {high}
 
 
-def _culling(culling: Culling, rung: Rung) -> Culling:
+def _culling(culling: Culling, rung: Rung, *, drained: bool) -> Culling:
     step = Rung.SHUTDOWN if rung == Rung.SHUTDOWN else Rung.SHORTER_CULLING
+    age = Rung.SHUTDOWN if rung == Rung.SHUTDOWN and drained else Rung.SHORTER_CULLING
     kernel = culling.kernel_idle_minutes
     return culling.model_copy(
         update={
             "idle_minutes": min(culling.idle_minutes, IDLE_MINUTES[step]),
             "kernel_idle_minutes": min(kernel or KERNEL_IDLE_MINUTES, KERNEL_IDLE_MINUTES),
-            "max_age_hours": min(culling.max_age_hours, MAX_AGE_HOURS[step]),
+            "max_age_hours": min(culling.max_age_hours, MAX_AGE_HOURS[age]),
         }
     )

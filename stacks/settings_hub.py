@@ -120,7 +120,7 @@ class Hub(Section):
         description="seconds a server may take to start; a new node takes about 300, and its first pull of "
         "an image of 10 GB about 600",
     )
-    notice: str | None = Field(default=None, description="a sentence that users read above the choices")
+    notice: str | None = Field(default=None, description="a sentence that users read on the hub's pages")
     placeholders_per_pool: int | None = Field(
         default=None,
         ge=0,

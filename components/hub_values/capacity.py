@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,8 +51,9 @@ def capacity_values(
         rooms: one for each profile.
         default_profile: short name of the profile of whoever picks none.
         idle_minutes: after how long an unused server is stopped, which is told to those who wait.
-        announcement: a sentence for all users; None for none.
+        announcement: a sentence for all users, on all pages of the hub; None for none.
     """
+    hub_pages = {"JupyterHub": {"template_vars": _on_all_pages(announcement)}} if announcement else {}
     return {
         "hub": {
             "activeServerLimit": server_limit(rooms),
@@ -61,8 +63,14 @@ def capacity_values(
                     "default_profile": default_profile,
                     "idle_minutes": idle_minutes,
                     "announcement": announcement or "",
-                }
+                },
+                **hub_pages,
             },
             "extraConfig": {"spawner": SPAWNER.read_text()},
         }
     }
+
+
+def _on_all_pages(announcement: str) -> dict[str, str]:
+    """For JupyterHub's templates, which show it as HTML; the spawn page has it above the choices already."""
+    return {"announcement": html.escape(announcement), "announcement_spawn": ""}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 from openstack.connection import Connection
 
 from allocation.times import DAY, HOUR, day_ends
@@ -64,6 +65,18 @@ class Rehearsal:
         finally:
             file.unlink()
 
+    @contextmanager
+    def raised(self, pool: str, most: int) -> Iterator[None]:
+        """As after a commit that lets a pool have more nodes."""
+        written = self._stack.file.read_text()
+        changed = yaml.safe_load(written)
+        changed["config"]["gateway:pools"][pool]["max"] = most
+        self._stack.file.write_text(yaml.safe_dump(changed))
+        try:
+            yield
+        finally:
+            self._stack.file.write_text(written)
+
     def job(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts ``python -m stacks.budget_job``, for which it is as late as the lab's clock shows."""
         shift = SHIFTED_CLOCK.format(seconds=now() - time.time())
@@ -94,8 +107,9 @@ class Rehearsal:
         return self.run()
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log of decisions."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """The decisions in the log, without the lines of what became of each run."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if "rung" in line]
 
 
 def ladder_settings(ledger: Path, beside: Counter[str]) -> Settings:

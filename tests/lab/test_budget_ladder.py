@@ -150,6 +150,16 @@ def test_the_ceilings_follow_the_nodes_and_users_are_told(rehearsal: Rehearsal, 
     assert "High power cannot be started for now" in spawner["announcement"]
 
 
+def test_a_raise_that_is_refused_does_not_stop_the_run(rehearsal: Rehearsal, cloud: Connection) -> None:
+    """On this rung half of it is asked for, of an allocation that without it would just last."""
+    with rehearsal.raised("low", 60):
+        decision, said = rehearsal.run()
+    assert decision["rung"] == "high-closed"
+    assert "The change is refused, as gateway:budget.policy is enforce." in said
+    assert decision["held"] == {"low": "1 to 4 m3.quad (asked for: 1 to 30 m3.quad)"}
+    assert ceilings(cloud) == {"low": 4, "high": 1}
+
+
 def test_without_the_accounting_service_the_rung_stays(rehearsal: Rehearsal) -> None:
     faults.switch(Fault.SERVER_ERROR)
     try:
@@ -163,24 +173,31 @@ def test_without_the_accounting_service_the_rung_stays(rehearsal: Rehearsal) -> 
 def test_with_the_money_nearly_gone_nobody_starts_and_then_all_is_shut_down_in_good_order(
     rehearsal: Rehearsal, others: float, cloud: Connection
 ) -> None:
-    # To where what is left is what running servers may take, 7 h of 12 SU/h; the last hour with new servers.
+    # To where what is left is what running servers may take, 7 h of 12 SU/h. The servers are new ones then,
+    # so that they are not too old before their last hour begins.
     rehearsal.users.act()
     spendable = left() - RESERVE - (FLOOR + others) * hours_left()
-    meter.jump(Cloud(), (spendable / 12 - 6.5 - 1) * HOUR)
-    decision, _ = rehearsal.after(1)
+    meter.jump(Cloud(), (spendable / 12 - 6.5 - 0.2) * HOUR)
+    decision, _ = rehearsal.after(0.2)
     assert decision["rung"] == "no-new-servers"
     assert "servers that run may take 84" in decision["why"]
     running = dict(rehearsal.users.servers)
     assert len(running) == 4
 
-    decision, said = rehearsal.after(5)
+    decision, said = rehearsal.after(4.7)
     assert rehearsal.users.servers == running, "nobody could start one, and nobody's was ended"
     assert decision["rung"] == "shutdown"
     assert "hub-backup-before-upgrade" in said
 
-    decision, _ = rehearsal.after(1)
-    assert rehearsal.users.servers == {}, "an hour was left to save one's work"
+    rehearsal.users.act()
+    assert rehearsal.users.servers == running, "the culler leaves an hour to save one's work"
+    # They are more than six hours old then, for which the culler ends them before the nodes go.
+    meter.jump(Cloud(), 1.2 * HOUR)
+    rehearsal.users.act()
+    assert rehearsal.users.servers == {}
+    decision, _ = rehearsal.run()
     assert decision["rung"] == "shutdown"
+    assert rehearsal.users.deployed()["cull"]["maxAge"] == HOUR, "nobody's server outlives that hour"
     assert ceilings(cloud) == {"low": 1, "high": 1}
     assert not decision["stale"]
 

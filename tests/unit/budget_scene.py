@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from allocation import ledger, times
+from components.node_pools import TYPE
+from stacks.budget_job import RECORD_SECONDS
+from stacks.held_pools import VARIABLE
 from stacks.pulumi_runs import TERSE
 from tests.unit.allocation.fake_cloud import FakeCloud, record, running
 from tests.unit.settings_files import GOOD, PROGRAM
@@ -22,12 +25,16 @@ CPU = "jetstream2.indiana.xsede.org"
 NOTES = "arguments.jsonl"
 
 PULUMI = f"""#!{sys.executable}
-import json, pathlib, shutil, signal, sys, time
+import json, os, pathlib, shutil, signal, sys, time
 here = pathlib.Path(__file__).parent
 with (here / {NOTES!r}).open("a") as notes:
     notes.write(json.dumps(sys.argv[1:]) + chr(10))
 (here / "python").write_text(shutil.which("python") or "none")
-answer = json.loads((here / "answers.json").read_text())[sys.argv[1]]
+answers = json.loads((here / "answers.json").read_text())
+answer = answers[sys.argv[1]]
+if {VARIABLE!r} in os.environ:
+    (here / f"told-{{sys.argv[1]}}.json").write_text(os.environ[{VARIABLE!r}])
+    answer = answers["held"]
 if sys.argv[1] == "cancel":
     (here / "unlocked").touch()
 if (here / "unlocked").exists():
@@ -60,6 +67,7 @@ class Scene:
         self.rung_file = folder / "usage.rung.json"
         done = {"says": "updated", "status": 0}
         self.answers: dict[str, dict[str, Any]] = {"up": done, "cancel": done}
+        self.record_seconds = RECORD_SECONDS
         self.previews([SAME, CHANGE])
         (folder / "bin").mkdir()
         pulumi = folder / "bin" / "pulumi"
@@ -94,6 +102,20 @@ class Scene:
         says = json.dumps({"steps": steps, "diagnostics": [{"message": f"{told}\n", "severity": "info"}]})
         self.answers["preview"] = {"says": says, "status": status}
 
+    def refuses(self, stands: dict[str, Any], *, held: dict[str, Any]) -> None:
+        """A preview is refused, but not with the pools as they stand."""
+        self.previews([], status=255, told="error: before hook failed: The change is refused, as ...")
+        state = {
+            "deployment": {"resources": [{"type": "x:y:Z"}, {"type": TYPE, "inputs": {"pools": stands}}]}
+        }
+        self.answers["stack"] = {"says": json.dumps(state), "status": 0}
+        self.answers["held"] = held
+
+    def told(self, command: str) -> dict[str, Any] | None:
+        """The pools as they stand, as a command of pulumi was told of them; None if it was not."""
+        note = self.folder / "bin" / f"told-{command}.json"
+        return json.loads(note.read_text()) if note.exists() else None
+
     def run(self, *arguments: str, stack: str = "prod") -> subprocess.CompletedProcess[str]:
         with self.started(*arguments, stack=stack) as process:
             output, errors = process.communicate(timeout=120)
@@ -104,7 +126,8 @@ class Scene:
         (self.folder / "bin" / "answers.json").write_text(json.dumps(self.answers))
         code = (
             "import pathlib, sys; from stacks import budget_job; "
-            f"budget_job.PROJECT = pathlib.Path({str(self.folder)!r}); sys.exit(budget_job.main())"
+            f"budget_job.PROJECT = pathlib.Path({str(self.folder)!r}); "
+            f"budget_job.RECORD_SECONDS = {self.record_seconds}; sys.exit(budget_job.main())"
         )
         environment = {name: text for name, text in os.environ.items() if not name.startswith("OS_")}
         environment |= {
@@ -123,12 +146,23 @@ class Scene:
         return [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
 
     @property
-    def lines(self) -> list[dict[str, Any]]:
-        """The log of decisions."""
+    def log(self) -> list[dict[str, Any]]:
+        """The log of decisions, and of what became of each run."""
         log = self.folder / "usage.decisions.jsonl"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The decisions of it."""
+        return [line for line in self.log if "rung" in line]
 
+    @property
+    def outcomes(self) -> list[dict[str, Any]]:
+        """What became of each run."""
+        return [line for line in self.log if "applied" in line]
+
+
+EXPORT = ["stack", "export", "--stack", "prod"]
 PREVIEW = ["preview", "--stack", "prod", "--non-interactive", "--json"]
 UP = ["up", "--stack", "prod", "--non-interactive", "--yes", "--skip-preview", *TERSE]
 

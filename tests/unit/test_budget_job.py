@@ -19,7 +19,8 @@ import pytest
 from allocation.ladder import Rung, State
 from stacks import budget_job, rung_file
 from stacks.rung_file import Standing
-from tests.unit.budget_scene import PREVIEW, SAME, UP, Scene, scene
+from tests.unit.allocation.fake_cloud import Answer
+from tests.unit.budget_scene import CHANGE, EXPORT, PREVIEW, SAME, UP, Scene, scene
 from tests.unit.settings_files import PROGRAM
 
 __all__ = ["scene"]
@@ -105,6 +106,21 @@ def test_a_failed_recording_is_told_and_leaves_no_rung(scene: Scene) -> None:
     assert scene.lines[-1]["rung"] == "lower-ceilings"
 
 
+def test_an_accounting_service_that_hangs_is_given_up_and_the_run_goes_on(scene: Scene) -> None:
+    scene.past(burn=45, allocated=330_000)
+    before = scene.ledger.read_bytes()
+    scene.cloud.accounting = [Answer(delay_s=120)]
+    scene.record_seconds = 4
+    done = scene.run("--yes")
+    assert done.returncode == 0, done.stderr
+    assert "the run goes on with old figures: no answer in 4 s" in done.stderr
+    assert scene.ledger.read_bytes() == before
+    assert scene.called == [PREVIEW, UP]
+    [line] = scene.lines
+    assert (line["rung"], line["stale"]) == ("shorter-culling", "this run could not fetch figures")
+    assert scene.outcomes[0]["applied"]
+
+
 def test_one_run_at_a_time(scene: Scene) -> None:
     with (scene.folder / "usage.budget.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -123,6 +139,121 @@ def test_a_refused_preview_ends_the_run_before_anything_changes(scene: Scene) ->
     assert "The change is refused" in done.stdout
     assert "pulumi preview failed, and nothing was changed" in done.stderr
     assert scene.called == [PREVIEW]
+
+
+STANDS = {
+    "low": {"flavor": "m3.quad", "min": 1, "max": 3},
+    "high": {"flavor": "m3.medium", "min": 1, "max": 2},
+}
+HELD = {"says": json.dumps({"steps": [CHANGE]}), "status": 0}
+
+
+def test_a_refused_raise_of_the_pools_does_not_stop_the_brake(scene: Scene) -> None:
+    """The settings let ``low`` have 4 nodes, the state 3; the hook refuses that, and the rung is applied."""
+    scene.past(burn=45, allocated=330_000)
+    scene.refuses(STANDS, held=HELD)
+    done = scene.run("--yes")
+    assert done.returncode == 0, done.stderr
+    assert scene.called == [PREVIEW, EXPORT, PREVIEW, UP]
+    assert scene.told("preview") == scene.told("up") == STANDS
+    held = {"low": "1 to 3 m3.quad (asked for: 1 to 4 m3.quad)"}
+    told = f"The rung is applied without the change that is refused. low: {held['low']}"
+    assert told in done.stderr
+    assert "The change is refused, as" in done.stdout
+    assert scene.lines[0]["rung"] == "shorter-culling"
+    [outcome] = scene.outcomes
+    assert (outcome["changes"], outcome["applied"], outcome["held"]) == (1, True, held)
+    assert outcome["failed"] is None
+
+
+def test_a_rung_that_is_left_is_left_as_far_as_that_is_not_refused(scene: Scene) -> None:
+    """Also where none is left that brakes: the hub would go on by the rung's settings."""
+    scene.past(burn=24, allocated=900_000)
+    since = time.time() - 3 * 86400
+    states = (State(rung=Rung.NORMAL, since=0.0), State(rung=Rung.SHORTER_CULLING, since=since))
+    rung_file.write(scene.rung_file, Standing(states=states, why="", lifts=""))
+    scene.refuses(STANDS, held=HELD)
+    assert scene.run("--yes").returncode == 0
+    assert [line["rung"] for line in scene.lines] == ["normal"]
+    assert scene.outcomes[-1]["held"]
+    assert scene.run("--yes").returncode == 1, "with no rung to apply, it is refused as any change is"
+    assert scene.outcomes[-1]["failed"] == "pulumi preview failed, and nothing was changed."
+    assert not scene.outcomes[-1]["applied"]
+
+
+def _another_state(scene: Scene) -> None:
+    scene.answers["stack"] = {"says": "{}", "status": 0}
+
+
+def _no_state(scene: Scene) -> None:
+    scene.answers["stack"] = {"says": "error: no such stack", "status": 255}
+
+
+def _another_pool(scene: Scene) -> None:
+    scene.refuses({"other": STANDS["low"]}, held=HELD)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (_another_state, "the rung cannot be applied without it"),
+        (_no_state, "pulumi stack export failed"),
+        (_another_pool, "the rung cannot be applied without it"),
+    ],
+)
+def test_where_the_rung_cannot_be_applied_the_log_says_so(
+    scene: Scene, harm: Callable[[Scene], None], words: str
+) -> None:
+    scene.past(burn=45, allocated=330_000)
+    scene.refuses(STANDS, held=HELD)
+    harm(scene)
+    done = scene.run("--yes")
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert scene.called == [PREVIEW, EXPORT]
+    assert scene.lines[0]["rung"] == "shorter-culling"
+    [outcome] = scene.outcomes
+    assert words in outcome["failed"]
+    assert not outcome["applied"]
+
+
+def test_the_log_says_what_became_of_each_run(scene: Scene) -> None:
+    scene.run()
+    scene.run("--yes")
+    scene.previews([SAME])
+    scene.run("--yes")
+    assert [(one["changes"], one["applied"], one["failed"]) for one in scene.outcomes] == [
+        (1, False, None),
+        (1, True, None),
+        (0, False, None),
+    ]
+    for decision, outcome in zip(scene.lines, scene.outcomes, strict=True):
+        assert outcome["stack"] == "prod"
+        assert decision["at"] <= outcome["at"]
+
+
+def _no_price(scene: Scene) -> None:
+    file = scene.folder / "Pulumi.prod.yaml"
+    unpriced = "  gateway:flavors: { odd.one: { vcpus: 8, memory_gib: 30 } }\n"
+    file.write_text(file.read_text().replace("m3.medium", "odd.one") + unpriced)
+
+
+def _damaged_ledger(scene: Scene) -> None:
+    scene.ledger.write_text("this,is,something,else\n")
+
+
+@pytest.mark.parametrize(("harm", "words"), [(_no_price, "odd.one"), (_damaged_ledger, "is not a ledger")])
+def test_why_nothing_was_decided_is_in_the_log(
+    scene: Scene, harm: Callable[[Scene], None], words: str
+) -> None:
+    scene.past(burn=24, allocated=500_000)
+    harm(scene)
+    done = scene.run("--yes")
+    assert done.returncode == 1
+    assert scene.lines == []
+    [outcome] = scene.outcomes
+    assert words in outcome["failed"]
+    assert words in done.stderr
 
 
 def test_a_failed_up_is_told_with_its_last_words(scene: Scene) -> None:
@@ -151,6 +282,7 @@ def test_asked_to_end_it_lets_pulumi_end_what_it_has_begun(
         _, errors = job.communicate(timeout=120)
     assert (job.returncode, errors) == (130, "Stopped; the next run goes on from here.\n")
     assert (scene.folder / "bin" / "interrupts").read_text().splitlines() == ["one"]
+    assert scene.outcomes[0]["failed"] == "it was stopped"
     scene.answers["up"]["waits"] = False
     assert scene.run("--yes").returncode == 0
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import sys
 import types
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 
 from components.hub_values.capacity import SPAWNER, Room, capacity_values, server_limit
 from components.hub_values.inside_hub import spawner
@@ -41,7 +45,7 @@ def test_the_values_carry_the_code_and_what_it_has_to_know() -> None:
     hub = capacity_values([LOW, HIGH], default_profile="low", idle_minutes=60, announcement=SAVING)["hub"]
     assert hub["activeServerLimit"] == 10
     assert hub["extraConfig"] == {"spawner": SPAWNER.read_text()}
-    assert set(hub["config"]) == {"GatewaySpawner"}
+    assert set(hub["config"]) == {"GatewaySpawner", "JupyterHub"}
     for name in hub["config"]["GatewaySpawner"]:
         assert name in spawner.GatewaySpawner.class_trait_names(config=True)
 
@@ -203,6 +207,39 @@ def test_the_announcement_reaches_the_hub_and_none_is_no_text() -> None:
     for given_text, told in ((SAVING, SAVING), (None, "")):
         values = capacity_values([LOW], default_profile="low", idle_minutes=60, announcement=given_text)
         assert values["hub"]["config"]["GatewaySpawner"]["announcement"] == told
+
+
+def hub_config(announcement: str | None) -> dict[str, Any]:
+    values = capacity_values([LOW], default_profile="low", idle_minutes=60, announcement=announcement)
+    config: dict[str, Any] = values["hub"]["config"]
+    return config
+
+
+class Anything(jinja2.ChainableUndefined):
+    """Stands for all that a page shows besides."""
+
+    def __call__(self, *_: object, **__: object) -> Anything:  # type: ignore[override]
+        return self
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [("home.html", True), ("login.html", True), ("spawn_pending.html", True), ("spawn.html", False)],
+)
+def test_the_hubs_own_pages_show_the_announcement_but_where_the_choices_have_it(
+    page: str, shown: bool
+) -> None:
+    [(name, variables)] = hub_config("Labs & <b>desktops</b> are closed.")["JupyterHub"].items()
+    assert name in JupyterHub.class_trait_names(config=True)
+    templates = jinja2.FileSystemLoader(Path(sys.prefix) / "share" / "jupyterhub" / "templates")
+    environment = jinja2.Environment(autoescape=True, loader=templates, undefined=Anything)
+    told = environment.get_template(page).render(**variables)
+    assert ("Labs &amp; &lt;b&gt;desktops&lt;/b&gt; are closed." in told) is shown
+    assert "<b>desktops" not in told
+
+
+def test_without_an_announcement_the_hubs_pages_have_none() -> None:
+    assert "JupyterHub" not in hub_config(None)
 
 
 @pytest.mark.parametrize("state", [None, *spawner.STATE_OF_REASON.values(), spawner.BACKING_OFF])

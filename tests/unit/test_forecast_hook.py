@@ -106,6 +106,19 @@ def test_lowering_is_never_refused(said: Said, tmp_path: Path, new: dict[str, An
     assert [level for level, _ in said] == ["info", "info", "warn"]
 
 
+def test_what_saves_is_not_refused_though_its_ceiling_rises(said: Said, tmp_path: Path) -> None:
+    overdrawn = str(write_ledger(tmp_path / "overdrawn.csv", burn=24, allocated=50_000))
+    four, other = ({"low": {"flavor": "m3.quad", "min": low, "max": high}} for low, high in ((4, 4), (1, 5)))
+    forecast_hook.judge(
+        with_budget(ledger=overdrawn, policy="enforce"), {"pools": four}, {"pools": other}, now=NOW
+    )
+    assert [level for level, _ in said] == ["info"]
+    old = stale(tmp_path)
+    strict = with_budget(ledger=old, policy="enforce", require_data=True)
+    with pytest.raises(RuntimeError, match=r"gateway:budget\.require_data is true"):
+        forecast_hook.judge(strict, {"pools": four}, {"pools": other}, now=NOW)
+
+
 def damaged(tmp_path: Path) -> str:
     path = tmp_path / "damaged.csv"
     path.write_bytes(b"\x00\xffno ledger\n" * 9)

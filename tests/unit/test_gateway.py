@@ -165,6 +165,7 @@ def test_credentials_are_no_outputs(dev: Run, prod: Run) -> None:
         assert "raw-kubeconfig" not in text_of(each.outputs)
         assert "not-a-real-secret" not in text_of(each.outputs)
         assert set(each.outputs) == {
+            "rung",
             "address",
             "cluster",
             "how_to_reach",

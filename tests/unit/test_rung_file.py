@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pulumi
@@ -70,22 +72,48 @@ def test_a_damaged_file_stops_the_program_and_says_the_cure(
     with pytest.raises(AllocationError, match=r"usage\.rung\.json.*remove it.*gateway:budget\.rung"):
         read(path)
     with pytest.raises(pulumi.RunError, match="cannot be read"):
-        rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")))
+        rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")), now=NOW)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_whoever_may_read_the_ledger_may_read_the_rung(tmp_path: Path, mask: int) -> None:
+    """The scheduled run may be another user's than the preview."""
+    path = tmp_path / "usage.rung.json"
+    old = os.umask(mask)
+    try:
+        write(path, standing())
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_file_that_may_not_be_read_is_not_to_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "usage.rung.json"
+    path.mkdir()  # which not even root can read as a file
+    with pytest.raises(AllocationError, match=r"let whoever runs this read it") as refusal:
+        read(path)
+    assert "remove" not in str(refusal.value)
 
 
 def test_the_file_is_beside_the_ledger() -> None:
     assert rung_file.beside(Path("/a/usage.csv")) == Path("/a/usage.rung.json")
 
 
-def test_without_a_ledger_nothing_is_said(told: list[str]) -> None:
+def test_without_a_ledger_it_is_said_that_nothing_brakes(told: list[str]) -> None:
     plain = with_budget()
-    assert rung_in_force.apply(plain) == plain
+    assert rung_in_force.apply(plain, now=NOW) == plain
+    assert told == ["Budget ladder: normal; gateway:budget.ledger names no file to decide on."]
+
+
+def test_who_wants_no_forecast_hears_of_no_ladder(told: list[str]) -> None:
+    plain = with_budget(policy="off")
+    assert rung_in_force.apply(plain, now=NOW) == plain
     assert told == []
 
 
 def test_the_rung_in_force_is_applied_and_told(tmp_path: Path, told: list[str]) -> None:
     write(tmp_path / "usage.rung.json", standing())
-    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")))
+    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv")), now=NOW)
     assert [profile.closed for profile in found.profiles] == [False, True]
     assert {name: pool.max for name, pool in found.pools.items()} == {"low": 2, "high": 1}
     assert told == ["Budget ladder: high-closed since 2027-01-15 08:00 UTC; so it is. It is lifted by rain."]
@@ -93,8 +121,11 @@ def test_the_rung_in_force_is_applied_and_told(tmp_path: Path, told: list[str]) 
 
 def test_a_ledger_without_a_decision_is_told_as_such(tmp_path: Path, told: list[str]) -> None:
     plain = with_budget(ledger=str(tmp_path / "usage.csv"))
-    assert rung_in_force.apply(plain) == plain
-    assert told == ["Budget ladder: normal; nothing was decided yet."]
+    assert rung_in_force.apply(plain, now=NOW) == plain
+    assert told == [
+        "Budget ladder: normal; usage.rung.json is not beside the ledger: nothing was decided yet, or "
+        "in another folder, whose file is to be brought here first."
+    ]
 
 
 @pytest.mark.parametrize("rung", list(Rung))
@@ -102,9 +133,10 @@ def test_a_pinned_rung_overrides_the_file_even_a_damaged_one(
     tmp_path: Path, told: list[str], rung: Rung
 ) -> None:
     (tmp_path / "usage.rung.json").write_text("{")
-    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv"), rung=rung.title))
+    found = rung_in_force.apply(with_budget(ledger=str(tmp_path / "usage.csv"), rung=rung.title), now=NOW)
     assert (found.hub.notice is not None) == (rung >= Rung.HIGH_CLOSED)
-    assert told == [f"Budget ladder: {rung.title}, pinned by gateway:budget.rung."]
+    lifted = "" if rung == Rung.NORMAL else " It is lifted by gateway:budget.rung auto."
+    assert told == [f"Budget ladder: {rung.title}; gateway:budget.rung pins it.{lifted}"]
 
 
 def test_rungs_of_more_than_a_year_ago_are_forgotten_but_for_the_one_in_force_then() -> None:

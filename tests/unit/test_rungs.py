@@ -43,7 +43,7 @@ def closed(found: Settings) -> list[str]:
         (Rung.LOWER_CEILINGS, 20, 6, {"low": 2, "high": 1}, []),
         (Rung.HIGH_CLOSED, 20, 6, {"low": 2, "high": 1}, ["high-power"]),
         (Rung.NO_NEW_SERVERS, 20, 6, {"low": 2, "high": 1}, ["low-power", "high-power"]),
-        (Rung.SHUTDOWN, 5, 1, {"low": 1, "high": 1}, ["low-power", "high-power"]),
+        (Rung.SHUTDOWN, 5, 6, {"low": 1, "high": 1}, ["low-power", "high-power"]),
     ],
 )
 def test_each_rung_brakes_as_it_says(
@@ -53,6 +53,13 @@ def test_each_rung_brakes_as_it_says(
     assert (found.culling.idle_minutes, found.culling.max_age_hours) == (idle, age)
     assert ceilings(found) == most
     assert closed(found) == shut
+
+
+def test_only_a_shutdown_has_an_hour_that_ends() -> None:
+    for rung in Rung:
+        early, late = (braked(settings(), rung, drained=drained) for drained in (False, True))
+        assert late.culling.max_age_hours == (1 if rung == Rung.SHUTDOWN else early.culling.max_age_hours)
+        assert late.model_copy(update={"culling": early.culling}) == early
 
 
 def test_the_lowest_rung_changes_nothing() -> None:
@@ -73,12 +80,15 @@ def test_kernels_that_were_never_stopped_are_stopped() -> None:
 
 
 @pytest.mark.parametrize("rung", list(Rung))
+@pytest.mark.parametrize("drained", [False, True])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_rung_of_any_settings_gives_values_that_a_hub_can_work_with(path: Path, rung: Rung) -> None:
+def test_every_rung_of_any_settings_gives_values_that_a_hub_can_work_with(
+    path: Path, rung: Rung, drained: bool
+) -> None:
     if not SCHEMA.exists():
         pytest.skip(f"the chart's schema is not at {SCHEMA}")
     plain = parse(*configuration(path))
-    found = braked(plain, rung)
+    found = braked(plain, rung, drained=drained)
     errors = [
         error.message
         for error in jsonschema.Draft7Validator(json.loads(SCHEMA.read_text())).iter_errors(values_of(found))

@@ -85,6 +85,31 @@ def test_what_fits_really_fits_and_one_more_does_not(
         assert priced({**after, name: more}, allocated=allocated, plan=plan).over
 
 
+FOUR_ALWAYS = {"low": Pool(flavor="m3.quad", min=4, max=4)}
+ONE_TO_FIVE = {"low": Pool(flavor="m3.quad", min=1, max=5)}
+
+
+def test_a_lower_floor_saves_though_the_ceiling_rises() -> None:
+    """Of four nodes that always run one is left, and a fifth may come: on some days, not on all."""
+    result = priced(ONE_TO_FIVE, before=FOUR_ALWAYS, allocated=110_000)
+    assert result.over
+    assert not result.lowers
+    assert result.saves
+    assert result.fits == {}, "nothing has to be looked for that would fit"
+    back = priced(FOUR_ALWAYS, before=ONE_TO_FIVE, allocated=110_000)
+    assert back.over
+    assert not back.saves
+
+
+@quick
+@given(before=plans, name=st.sampled_from(["low", "high", "extra"]), burn=st.floats(8, 60))
+def test_a_raised_ceiling_alone_never_saves(before: dict[str, Pool], name: str, burn: float) -> None:
+    pool = before.get(name, Pool(flavor="m3.quad", min=0, max=5))
+    raised = pool.model_copy(update={"max": pool.max + 3})
+    assert not priced({**before, name: raised}, before=before, burn=burn).saves
+    assert not priced(before, before=before, burn=burn).saves
+
+
 def test_something_does_fit_and_something_does_not() -> None:
     result = priced({**BEFORE, "low": Pool(flavor="m3.quad", min=1, max=100)}, allocated=212_000)
     assert result.over
