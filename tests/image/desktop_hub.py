@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import requests
 from playwright.sync_api import BrowserContext, Page
 
 from lab.ports import HOST
+from tests.free_ports import free_ports
 from tests.image import desktop_page
 from tests.image.running_lab import environment
 from tests.image.waiting import until
@@ -136,11 +136,7 @@ def desktop_hub(folder: Path, site: Path) -> Iterator[DesktopHub]:
         folder: an empty folder for it.
         site: where the package is installed.
     """
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for item in sockets:
-            item.bind((HOST, 0))
-        ports = [item.getsockname()[1] for item in sockets]
+    ports = free_ports(3)
     url, hub_url, proxy_url = (f"http://{HOST}:{port}" for port in ports)
     password, token = secrets.token_hex(16), secrets.token_hex(16)
     of_the_servers = {

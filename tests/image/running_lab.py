@@ -8,7 +8,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import psutil
 import requests
 
 from lab.ports import HOST
+from tests.free_ports import free_port
 from tests.image.waiting import until
 
 PACKAGE = Path(__file__).resolve().parents[2] / "jupyter_image" / "desktop"
@@ -168,11 +168,9 @@ def running_lab(
         settings: more variables.
         user: a Unix user whose process it shall be; None for ours.
     """
-    with tempfile.TemporaryDirectory(prefix="lab-") as name, socket.socket() as free:
+    with tempfile.TemporaryDirectory(prefix="lab-") as name:
         home = Path(name)
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
-        free.close()
+        port = free_port()
         token = secrets.token_hex(16)
         variables = {**environment(site, home), "JUPYTER_TOKEN": token, **(settings or {})}
         interpreter, more = sys.executable, {}

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from jupyter_image.root_folder import build, namespace, recipe, rehearsal, stand
 from jupyter_image.root_folder.build import Built, StandIn
 from jupyter_image.root_folder.layers import cache
 from jupyter_image.root_folder.namespace import Inside, Mount, RootFolderError
+from tests.free_ports import free_port
 from tests.lab import debian_packages
 
 SMOKE_TEST = Path(sources.__file__).with_name("smoke_test.py")
@@ -108,13 +108,6 @@ def server(inside: Inside, log: Path, port: int) -> Iterator[subprocess.Popen[st
         namespace.started(inside, [*rehearsal.ENTRY_POINT, *command], out.fileno()) as process,
     ):
         yield process
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def answered(process: subprocess.Popen[str], port: int, token: str, log: Path) -> requests.Response:

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import requests
 
 from lab import paths
 from lab.ports import HOST
+from tests.free_ports import free_ports
 from tests.lab import hub_proxy
 
 START_SECONDS = 40
@@ -109,7 +109,7 @@ def running(
         more: lines of configuration for what is not as in a cluster.
         environment: variables for the hub, on top of this process's own.
     """
-    ports = _free_ports(3)
+    ports = free_ports(3)
     url, hub_url, proxy_url = (f"http://{HOST}:{port}" for port in ports)
     here = {"url": url, "hub_url": hub_url, "proxy_url": proxy_url, "proxy_command": hub_proxy.command()}
     (folder / "values.json").write_text(json.dumps(with_keys(values)))
@@ -166,11 +166,3 @@ def _stop(hub: RunningHub) -> None:
             if f"--port {urlsplit(hub.url).port} " in " ".join(proxy.cmdline()):
                 proxy.terminate()
                 proxy.wait(10)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for item in sockets:
-            item.bind((HOST, 0))
-        return [item.getsockname()[1] for item in sockets]

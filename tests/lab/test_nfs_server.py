@@ -18,6 +18,7 @@ import pytest
 
 from components.shared_drive import EXPORT, NFS_PORT, PREPARE, ganesha
 from lab.ports import HOST
+from tests.free_ports import free_port
 from tests.lab import debian_packages
 
 TOOLS = ("ganesha.nfsd", "nfs-ls", "nfs-cat", "nfs-cp", "setpriv")
@@ -69,9 +70,7 @@ def export(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def serving(folder: Path, *, writable: bool) -> Iterator[Callable[[str], str]]:
     """The server, for the length of the block; gives the address of a path."""
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
+    port = free_port()
     recovery = folder / "recovery"
     recovery.mkdir()
     text = ganesha(writable=writable)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from kubernetes import client, config
 
 from lab.kubernetes import certificates
 from lab.kubernetes.control_plane import ControlPlane
-from lab.ports import HOST, ClusterPorts
+from lab.ports import ClusterPorts
+from tests.free_ports import free_ports
 
 
 class Cluster:
@@ -63,11 +63,7 @@ def running(folder: Path, name: str = "conformance") -> Iterator[Cluster]:
 
 
 def _free_ports() -> ClusterPorts:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(5)]
-        for item in sockets:
-            item.bind((HOST, 0))
-        ports = [item.getsockname()[1] for item in sockets]
+    ports = free_ports(5)
     return ClusterPorts(
         apiserver=ports[0],
         etcd_client=ports[1],

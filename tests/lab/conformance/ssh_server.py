@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.ports import HOST
+from tests.free_ports import free_port
 from tests.lab import debian_packages
 
 
@@ -46,9 +47,7 @@ class Sshd:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         keys = {name: _key(folder / name, phrase) for name, phrase in _KEYS.items()}
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         authorized = folder / "authorized_keys"
         authorized.write_text("".join((folder / f"{name}.pub").read_text() for name in ("user", "encrypted")))
         (folder / "sshd_config").write_text(
