@@ -7,8 +7,8 @@ import socket
 
 HOST = "127.0.0.1"
 OWN = range(20_000, 32_000)
-"""Below those that Linux gives to outgoing connections (32768 and up, net.ipv4.ip_local_port_range): one of these
-may be taken by somebody else's connection before the program under test has bound it."""
+"""Below those that Linux gives to outgoing connections (32768 and up, net.ipv4.ip_local_port_range), of which
+one may be taken by somebody else's before the program under test has bound it."""
 
 
 def free_ports(count: int) -> list[int]:

@@ -158,8 +158,7 @@ class ScaledCluster:
 @contextlib.contextmanager
 def running(folder: Path, groups: list[NodeGroup]) -> Iterator[ScaledCluster]:
     """A cluster with one node in each group, a namespace for the hub and volumes for homes."""
-    # Other tests may have a cluster at the same time, also in another process.
-    with clusters.running(folder, f"scaled-{uuid.uuid4().hex[:8]}") as cluster:
+    with clusters.running(folder) as cluster:
         core = cluster.core
         core.create_namespace({"metadata": {"name": NAMESPACE}})
         wait_for("the namespace's account", lambda: core.list_namespaced_service_account(NAMESPACE).items)

@@ -46,7 +46,7 @@ HUB_LABELS = {"app": "jupyterhub", "component": "hub"}
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster without pods' kubelets; the storage class makes nothing by itself."""
     folder = tmp_path_factory.mktemp("cluster") / "state"
-    with clusters.running(folder, "hub-backup") as cluster:
+    with clusters.running(folder) as cluster:
         cluster.core.create_namespace({"metadata": {"name": NAMESPACE}})
         storage: Any = client.StorageV1Api(cluster.core.api_client)
         storage.create_storage_class(

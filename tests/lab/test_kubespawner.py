@@ -139,7 +139,7 @@ def test_no_name_leads_out_of_its_own_home_or_into_anothers(path: Path) -> None:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with what pods refer to."""
-    with clusters.running(tmp_path_factory.mktemp("cluster") / "state", "kubespawner") as running:
+    with clusters.running(tmp_path_factory.mktemp("cluster") / "state") as running:
         core: Any = running.core
         core.create_namespace({"metadata": {"name": NAMESPACE}})
         wait_for("the namespace's account", lambda: core.list_namespaced_service_account(NAMESPACE).items)

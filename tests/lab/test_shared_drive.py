@@ -48,7 +48,7 @@ def only_stack(tmp_path_factory: pytest.TempPathFactory, stack_variables: dict[s
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster with a core node, another one, and the gateway's storage class."""
-    with clusters.running(tmp_path_factory.mktemp("cluster") / "state", "shared-drive") as cluster:
+    with clusters.running(tmp_path_factory.mktemp("cluster") / "state") as cluster:
         cluster.core.patch_node("node-a", {"metadata": {"labels": CORE}})
         storage: Any = client.StorageV1Api(cluster.core.api_client)
         storage.create_storage_class(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,16 +43,12 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running(folder: Path, name: str = "conformance") -> Iterator[Cluster]:
-    """A cluster with two nodes that lives in a folder, for the length of the block.
-
-    Args:
-        folder: a folder that does not exist.
-        name: prefix of its processes' names; two clusters at a time need two.
-    """
+def running(folder: Path) -> Iterator[Cluster]:
+    """A cluster with two nodes that lives in a folder, which does not exist yet, for the length of the block."""
     (folder / "pki").mkdir(parents=True)
     certificates.make_authority("conformance", folder / "pki" / "ca.crt", folder / "pki" / "ca.key")
-    control_plane = ControlPlane(name=name, directory=folder, ports=_free_ports())
+    # The names of its processes: other tests may have a cluster at the same time, also in another process.
+    control_plane = ControlPlane(name=f"test-{uuid.uuid4().hex[:8]}", directory=folder, ports=_free_ports())
     try:
         control_plane.start()
         cluster = Cluster(control_plane)
