@@ -223,7 +223,8 @@ def secrets_of(kubectl: Callable[..., str]) -> dict[str, str]:
     found["the cluster's key"] = user["client-key-data"]
     clouds = yaml.safe_load(paths.CLOUDS_YAML.read_text())["clouds"]
     found["the cloud's credential"] = clouds["lab"]["auth"]["application_credential_secret"]
-    public = ("ca.crt", "tls.crt", "namespace")
+    # The last is a script of the settings' start commands: the chart keeps all extra files in a Secret.
+    public = ("ca.crt", "tls.crt", "namespace", "start-commands.sh")
     return {name: text for name, text in found.items() if len(text) >= 8 and not name.endswith(public)}
 
 

@@ -44,7 +44,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Cluster]:
-    """A cluster with two nodes that lives in a folder, which does not exist yet, for the length of the block."""
+    """A cluster with two nodes, for the length of the block, in a folder that does not exist yet."""
     (folder / "pki").mkdir(parents=True)
     certificates.make_authority("conformance", folder / "pki" / "ca.crt", folder / "pki" / "ca.key")
     # The names of its processes: other tests may have a cluster at the same time, also in another process.
