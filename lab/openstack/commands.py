@@ -53,4 +53,4 @@ def run(
         )
     if result.returncode != 0:
         tail = path.read_text(errors="replace").splitlines()[-10:]
-        raise LabError("\n".join([f"`{Path(command[0]).name}` failed; the last lines of {path}:", *tail]))
+        raise LabError("\n".join([f"The step {log} failed; the last lines of {path}:", *tail]))

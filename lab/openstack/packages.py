@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lab import cached, paths
+from lab.debian import apt_get
 from lab.errors import LabError
 from lab.openstack import folders
 from lab.openstack.commands import find_program, run
@@ -40,9 +41,9 @@ def install_mariadb() -> None:
         raise LabError(f"MariaDB's server (mariadbd) is not installed. As root: {by_hand}")
     with step("MariaDB from Debian"):
         silent = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], "apt-update", silent, may_outlive_lab=True)
+        run(apt_get("update", "-qq"), "apt-update", silent, may_outlive_lab=True)
         run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *DEBIAN_PACKAGES],
+            apt_get("install", "-y", "-qq", "--no-install-recommends", *DEBIAN_PACKAGES),
             "apt-install",
             silent,
             may_outlive_lab=True,

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.debian import apt_get
+
 
 def ensure(programs: Sequence[str], packages: Sequence[str]) -> None:
     """Makes sure that programs are there; installs the packages that have them if one is missing.
@@ -23,4 +25,4 @@ def ensure(programs: Sequence[str], packages: Sequence[str]) -> None:
     assert not managed and os.geteuid() == 0, f"install Debian's {names} for these tests"
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--no-install-recommends", "-y", *packages]):
-        subprocess.run(["apt-get", "-q", *command], env=quiet, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(apt_get("-q", *command), env=quiet, check=True, stdout=subprocess.DEVNULL)

@@ -15,6 +15,7 @@ import yaml
 
 from jupyter_image.root_folder import recipe
 from jupyter_image.root_folder.recipe import Instruction, Stage
+from lab.debian import apt_get
 from lab.toolchain import go_modules, inventory
 
 PROGRAM = Path(__file__).resolve().parents[2]
@@ -220,7 +221,7 @@ def known_packages() -> set[str]:
         ["apt-cache", "pkgnames"], capture_output=True, text=True, check=True
     ).stdout.split()
     if len(names) < 10_000 and os.geteuid() == 0:
-        subprocess.run(["apt-get", "--quiet", "update"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(apt_get("--quiet", "update"), check=True, stdout=subprocess.DEVNULL)
         names = subprocess.run(
             ["apt-cache", "pkgnames"], capture_output=True, text=True, check=True
         ).stdout.split()
