@@ -47,6 +47,8 @@ MAY_IMPORT_LAB = {
     Path("tests/unit/test_image_dockerfile.py"),
     # They measure the program in it.
     Path("benchmarks"),
+    # It keeps what outlives a clone in the lab's cache.
+    Path("tests/lanes.py"),
 }
 
 
