@@ -127,16 +127,10 @@ class Running:
         self._said = said
         self._began = time.monotonic()
         print(f"STAGE {stage.name}: begins", flush=True)
-        # Whoever uses the cloud or the whole lab keeps others waiting: what they use comes second.
-        patient = stage.use in (Use.NOTHING, Use.TOOLS)
         with said.open("wb") as file:
             out = None if stage.shown else file
             self.process = subprocess.Popen(
-                [*(["nice", "-n", "5"] if patient else []), *stage.command],
-                cwd=PROGRAM,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
+                stage.command, cwd=PROGRAM, stdin=subprocess.DEVNULL, stdout=out, stderr=out
             )
 
     @property
