@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from lab import paths, ports, processes
+from lab import ports, processes
 from lab.kubernetes.kubelet import Kubelet
 from lab.kubernetes.pod_scripts import Script
 from lab.kubernetes.site import Site
@@ -19,14 +18,7 @@ from lab.kubernetes.site import Site
 TELL = "import json, os, time; print(json.dumps(dict(os.environ)), flush=True); time.sleep(60)"
 
 
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Pid and log files of each test lie in a folder of its own; nothing survives it."""
-    monkeypatch.setattr(paths, "RUN", tmp_path / "run")
-    monkeypatch.setattr(paths, "LOG", tmp_path / "log")
-    yield
-    for name in processes.known():
-        processes.stop(name, grace=0.1)
+pytestmark = pytest.mark.usefixtures("own_processes")
 
 
 def test_a_pod_sees_nothing_of_the_operators_environment(

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,7 @@ from lab.processes import Service
 SLEEP = Service(name="sleeper", command=[sys.executable, "-c", "import time; time.sleep(60)"])
 
 
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Pid and log files of each test lie in a folder of its own; nothing survives it."""
-    monkeypatch.setattr(paths, "RUN", tmp_path / "run")
-    monkeypatch.setattr(paths, "LOG", tmp_path / "log")
-    yield
-    for name in processes.known():
-        processes.stop(name, grace=0.1)
+pytestmark = pytest.mark.usefixtures("own_processes")
 
 
 def test_start_is_idempotent_and_stop_ends_the_process() -> None:
