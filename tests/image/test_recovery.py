@@ -77,6 +77,22 @@ def test_a_killed_supervisor_comes_back_with_one_desktop_and_new_secrets(
     assert {process.pid for process in marked(folder)} <= running
 
 
+def test_the_tab_waits_for_a_supervisor_that_is_slow_to_come_back(desktop: Page, lab: RunningLab) -> None:
+    old = killed(lab, SUPERVISOR)
+    new = until(
+        lambda: next((each for each in [lab.program(SUPERVISOR)] if each and each != old), None),
+        "another has begun",
+    )
+    new.suspend()
+    try:
+        # JupyterLab itself answers in its place that nothing listens.
+        until(lambda: desktop_page.says(desktop).startswith("The desktop does not answer."), "it is missed")
+    finally:
+        new.resume()
+    until(lambda: desktop_page.says(desktop) == "", "the tab is connected again")
+    desktop_page.wait_for_desktop(desktop)
+
+
 def test_a_program_of_the_user_outlives_the_window_manager(desktop: Page, lab: RunningLab) -> None:
     desktop.mouse.click(*desktop_page.TERMINAL)
     terminal = until(lambda: lab.program("xfce4-terminal"), "a terminal runs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -143,8 +144,10 @@ def pulumi_up(job: subprocess.Popen[str]) -> psutil.Process:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and job.poll() is None:
         for child in psutil.Process(job.pid).children():
-            if child.cmdline()[1:2] == ["up"]:
-                return child
+            # One that has just ended has no command line any more.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.cmdline()[1:2] == ["up"]:
+                    return child
         time.sleep(0.1)
     raise AssertionError(f"no pulumi up was seen; the job's exit status is {job.poll()}")
 

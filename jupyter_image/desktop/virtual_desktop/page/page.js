@@ -19,8 +19,13 @@ let clipboardText = ""; // what both sides have
 const ask = async (method, path, body) => {
   const headers = { "X-Virtual-Desktop": "1", "Content-Type": "application/json" };
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), credentials: "same-origin" });
-  const said = await answer.json().catch(() => ({ problem: `Your JupyterLab has been stopped, or you are logged out (status ${answer.status}). Open it again.` }));
-  return { ok: answer.ok, said };
+  const said = await answer.json().catch(() => null);
+  if (said && (answer.ok || said.problem)) return { ok: answer.ok, said };
+  // Not the supervisor's words. So JupyterLab answers while the supervisor is being started again, and a proxy
+  // while JupyterLab or the hub cannot be reached: worth another try, which the pause ends.
+  if (answer.status >= 500) throw new Error(`status ${answer.status}`);
+  const problem = `Your JupyterLab has been stopped, or you are logged out (status ${answer.status}). Open it again.`;
+  return { ok: false, said: { problem } };
 };
 
 const windowSize = () => ({ width: window.innerWidth, height: window.innerHeight });
@@ -64,7 +69,7 @@ const connect = async (resume) => {
       if (said.problem === "stopped") return await showStopped();
       return rest(said.problem, "Try again", () => connect(false));
     } catch {
-      if (!over()) notice("JupyterLab does not answer. Trying again…");
+      if (!over()) notice("The desktop does not answer. Trying again…");
     }
     await new Promise((done) => setTimeout(done, wait));
   }
