@@ -45,5 +45,6 @@ $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and \
 		"Python 3.11 or 3.12 is needed, this is " + sys.version.split()[0] + "; name one by PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.txt
+	@$(PY) -m compileall -q -j 0 $(VENV)/lib # by all cores, which pip does not
 	@touch $@

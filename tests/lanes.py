@@ -1,6 +1,6 @@
 """All checks and all tests: ``python -m tests.lanes``. One line a stage, with its time and processor time.
 
-What can run side by side does. Many stages wait half of their time for the provider of the clusters, which
+What can run side by side does. Most stages wait half of their time for the provider of the clusters, which
 looks every 20 s, so there are more lanes than cores. The lab comes up (which on a bare machine compiles for a
 quarter of an hour) while what does not need it runs.
 """
@@ -23,7 +23,10 @@ from lab import paths
 
 PROGRAM = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-LANES = 4
+LANES = 5
+LESS_URGENT = ["nice", "-n", "5"]
+"""For what can run at any time, so that it is not in the way of the stages that need the cloud alone: one
+after the other these take longest. Not less: a browser's tests lose patience."""
 
 LAB_UP = "lab up"
 
@@ -43,6 +46,11 @@ class Use(enum.Enum):
 
     LAB_ALONE = enum.auto()
     """It starts or kills the lab."""
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether what it uses has to be shared in time."""
+        return self not in (Use.NOTHING, Use.TOOLS)
 
     def goes_with(self, other: Use) -> bool:
         """Whether stages of both uses can run at the same time."""
@@ -83,10 +91,10 @@ def lab(*names: str) -> list[str]:
 # Of each kind the longest first, so that none is left over at the end.
 CLOUD_ALONE = [
     tests("budget ladder", Use.CLOUD_ALONE, *lab("budget_ladder")),
-    tests("gateway", Use.CLOUD_ALONE, *lab("gateway")),
     tests("OpenStack, accounting", Use.CLOUD_ALONE, *lab("openstack", "accounting")),
 ]
 CLOUD = [
+    tests("gateway", Use.CLOUD, *lab("gateway")),
     tests("budget hook", Use.CLOUD, *lab("budget_hook")),
     tests("clusters", Use.CLOUD, *lab("clusters", "dns")),
     tests("placement, race", Use.CLOUD, *lab("placement", "magnum_race")),
@@ -97,12 +105,14 @@ TOOLS = [
     tests("plugins", Use.TOOLS, *lab("plugin_conformance_kubernetes", "plugin_conformance_helm")),
     tests("command plugin", Use.TOOLS, *lab("plugin_conformance_command")),
 ]
+AFTER_THE_CLOUD = [tests("leftovers", Use.CLOUD_ALONE, *lab("leftovers"))]
 LAB_ALONE = [tests("lab repairs", Use.LAB_ALONE, *lab("lab"))]
 
 
 def stages() -> list[Stage]:
     """All of them."""
-    named = {path for stage in [*CLOUD_ALONE, *CLOUD, *TOOLS, *LAB_ALONE] for path in stage.command[3:]}
+    of_the_lab = [*LAB_ALONE, *CLOUD_ALONE, *CLOUD, *AFTER_THE_CLOUD, *TOOLS]
+    named = {path for stage in of_the_lab for path in stage.command[3:]}
     others = [f"--ignore={path}" for path in sorted(named)]
     return [
         Stage(name=LAB_UP, command=[sys.executable, "-m", "lab", "up"], use=Use.LAB_ALONE, shown=True),
@@ -114,6 +124,7 @@ def stages() -> list[Stage]:
         tests("unit tests", Use.NOTHING, "tests/unit"),
         *CLOUD_ALONE,
         *CLOUD,
+        *AFTER_THE_CLOUD,
         *TOOLS,
         # Last in the list, as a file that nobody named above is among them.
         tests("other tests of the lab", Use.TOOLS, "tests/lab", *others),
@@ -144,7 +155,7 @@ class Running:
         with said.open("wb") as file:
             out = None if stage.shown else file
             self.process = subprocess.Popen(
-                stage.command,
+                [*([] if stage.use.is_scarce else LESS_URGENT), *stage.command],
                 cwd=PROGRAM,
                 env=environment(),
                 stdin=subprocess.DEVNULL,

@@ -17,6 +17,9 @@ from lab.toolchain.inventory import MODULES, Go, Module
 
 _go_lock = threading.Lock()
 
+_YIELDING = ["nice", "-n", "10"]
+"""A quarter of an hour of compiling leaves the machine to its user."""
+
 
 def build(module: Module, go: Go, folder: Path, log: Path) -> None:
     """Builds a module's binaries into a folder.
@@ -94,7 +97,7 @@ def _run(command: list[str], directory: Path, log: Path) -> str:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as out:
         answer = subprocess.run(
-            command,
+            [*_YIELDING, *command],
             cwd=directory,
             env=environment,
             text=True,
