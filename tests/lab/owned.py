@@ -68,7 +68,7 @@ class Gateway:
         mine: dict[str, Callable[[Any], bool]] = {
             "servers": lambda each: each.metadata.get("lab_cluster") == self.cluster,
             "volumes": lambda each: self.cluster in each.metadata.values() or self._by_name(each),
-            "floating addresses": lambda each: self.cluster in each.description,
+            "floating addresses": lambda each: each.description.endswith((self.cluster, f" {self.name}")),
             "ports": lambda each: each.network_id == self.network,
             "records": lambda each: each.name.rstrip(".").endswith(self.host),
         }

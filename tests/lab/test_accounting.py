@@ -24,6 +24,10 @@ from lab.accounting import books, faults, meter
 from lab.accounting.openstack import Cloud
 from lab.accounting.rates import CPU
 from lab.openstack import contents
+from tests.lab.cluster_under_test import ClusterUnderTest
+from tests.lab.test_clusters import delete_cluster, make_cluster, network, template
+
+__all__ = ["network", "template"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -106,6 +110,18 @@ def servers(gateway: Any) -> Iterator[dict[str, Any]]:
         for server in made.values():
             gateway.compute.wait_for_delete(server, interval=0.2, wait=60)
         gateway.network.delete_network(network)
+
+
+@pytest.fixture
+def cluster(gateway: Any, network: Any, template: Any) -> Iterator[ClusterUnderTest]:
+    """A cluster with its control plane and a node."""
+    made = make_cluster(gateway, f"accounted-{uuid.uuid4().hex[:6]}", network.name, template.id)
+    try:
+        state = made.settled()
+        assert state["status"] == "CREATE_COMPLETE", state["status_reason"]
+        yield made
+    finally:
+        delete_cluster(gateway, made)
 
 
 def burn_of(gateway: Any) -> float:
@@ -218,10 +234,13 @@ def test_a_faster_clock_burns_faster(gateway: Any, servers: dict[str, Any]) -> N
 
 
 def test_sixty_days_of_records_forecast_what_arithmetic_on_the_servers_does(
-    gateway: Any, servers: dict[str, Any], tmp_path: Path
+    gateway: Any, servers: dict[str, Any], cluster: ClusterUnderTest, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "usage.csv"
+    nodes = sum(rates.su_per_hour(server.flavor["original_name"]) for server in cluster.servers())
     burn = burn_of(gateway)
+    assert burn >= nodes + 8 + 4 + 4
+    assert nodes >= 4
     end = books.day(times.parse_time(now_utc()) + 150 * times.DAY)
     start = books.day(times.parse_time(now_utc()))
     deficit, surplus = round(0.7 * burn * 150 * 24), round(1.5 * burn * 150 * 24)

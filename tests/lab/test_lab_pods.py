@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from kubernetes.client.exceptions import ApiException
 
 from lab import processes
 from lab.kubernetes.delays import Delays
@@ -77,11 +78,19 @@ def no_pods_left(cluster: Cluster) -> Iterator[None]:
     wait_for("no pod is left", lambda: not cluster.core.list_namespaced_pod("default").items)
 
 
-def make_pod(cluster: Cluster, name: str, **spec: Any) -> None:
+def make_pod(cluster: Cluster, name: str, *, trial: bool = False, **spec: Any) -> None:
     container = {"name": "main", "image": "example", **spec.pop("container", {})}
-    cluster.core.create_namespaced_pod(
-        "default", {"metadata": {"name": name}, "spec": {"containers": [container], **spec}}
-    )
+    body = {"metadata": {"name": name}, "spec": {"containers": [container], **spec}}
+    cluster.core.create_namespaced_pod("default", body, **({"dry_run": "All"} if trial else {}))
+
+
+def knows_class(cluster: Cluster, name: str) -> bool:
+    """Whether the API server admits pods of a priority class: it learns of a new one a moment later."""
+    try:
+        make_pod(cluster, "trial", trial=True, priorityClassName=name)
+    except ApiException:
+        return False
+    return True
 
 
 def make_script(cluster: Cluster, name: str, text: str) -> None:
@@ -222,7 +231,8 @@ def test_a_user_takes_the_place_of_a_placeholder_and_never_the_other_way_round(c
         "priorityclasses",
         {"metadata": {"name": "low"}, "value": -10, "preemptionPolicy": "Never"},
     )
-    common = {"schedulerName": USER_SCHEDULERS[0], "terminationGracePeriodSeconds": 0}
+    wait_for("the class is known", lambda: knows_class(cluster, "low"))
+    common: dict[str, Any] = {"schedulerName": USER_SCHEDULERS[0], "terminationGracePeriodSeconds": 0}
     for number in range(2):
         make_pod(cluster, f"holder-{number}", container=sized("3900m"), priorityClassName="low", **common)
         wait_for("both have a node", lambda: None not in holders(cluster))
