@@ -24,9 +24,8 @@ from lab import paths
 PROGRAM = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 LANES = 5
-LESS_URGENT = ["nice", "-n", "5"]
-"""For what can run at any time, so that it is not in the way of the stages that need the cloud alone: one
-after the other these take longest. Not less: a browser's tests lose patience."""
+YIELDING = ["nice", "-n", "5"]
+"""So that a stage is not in the way of the urgent ones. Not less: a browser's tests lose patience."""
 
 LAB_UP = "lab up"
 
@@ -47,11 +46,6 @@ class Use(enum.Enum):
     LAB_ALONE = enum.auto()
     """It starts or kills the lab."""
 
-    @property
-    def is_scarce(self) -> bool:
-        """Whether what it uses has to be shared in time."""
-        return self not in (Use.NOTHING, Use.TOOLS)
-
     def goes_with(self, other: Use) -> bool:
         """Whether stages of both uses can run at the same time."""
         if Use.NOTHING in (self, other):
@@ -69,18 +63,22 @@ class Stage:
         name: as its lines call it.
         command: the program and its arguments.
         use: of the lab.
+        urgent: whether the whole run waits for it: what needs the cloud alone, and the longest after it.
+            What starts the lab's services is urgent too, as they inherit it.
         shown: whether what it says is shown as it says it, not at its end.
     """
 
     name: str
     command: Sequence[str]
     use: Use = Use.NOTHING
+    urgent: bool = False
     shown: bool = False
 
 
-def tests(name: str, use: Use, *paths: str) -> Stage:
+def tests(name: str, use: Use, *paths: str, urgent: bool = False) -> Stage:
     """A stage of tests."""
-    return Stage(name=name, command=[str(BIN / "pytest"), "-q", "--durations=5", *paths], use=use)
+    command = [str(BIN / "pytest"), "-q", "--durations=5", *paths]
+    return Stage(name=name, command=command, use=use, urgent=urgent)
 
 
 def lab(*names: str) -> list[str]:
@@ -90,11 +88,11 @@ def lab(*names: str) -> list[str]:
 
 # Of each kind the longest first, so that none is left over at the end.
 CLOUD_ALONE = [
-    tests("budget ladder", Use.CLOUD_ALONE, *lab("budget_ladder")),
-    tests("OpenStack, accounting", Use.CLOUD_ALONE, *lab("openstack", "accounting")),
+    tests("budget ladder", Use.CLOUD_ALONE, *lab("budget_ladder"), urgent=True),
+    tests("OpenStack, accounting", Use.CLOUD_ALONE, *lab("openstack", "accounting"), urgent=True),
 ]
 CLOUD = [
-    tests("gateway", Use.CLOUD, *lab("gateway")),
+    tests("gateway", Use.CLOUD, *lab("gateway"), urgent=True),
     tests("budget hook", Use.CLOUD, *lab("budget_hook")),
     tests("clusters", Use.CLOUD, *lab("clusters", "dns")),
     tests("placement, race", Use.CLOUD, *lab("placement", "magnum_race")),
@@ -106,7 +104,7 @@ TOOLS = [
     tests("command plugin", Use.TOOLS, *lab("plugin_conformance_command")),
 ]
 AFTER_THE_CLOUD = [tests("leftovers", Use.CLOUD_ALONE, *lab("leftovers"))]
-LAB_ALONE = [tests("lab repairs", Use.LAB_ALONE, *lab("lab"))]
+LAB_ALONE = [tests("lab repairs", Use.LAB_ALONE, *lab("lab"), urgent=True)]
 
 
 def stages() -> list[Stage]:
@@ -115,7 +113,13 @@ def stages() -> list[Stage]:
     named = {path for stage in of_the_lab for path in stage.command[3:]}
     others = [f"--ignore={path}" for path in sorted(named)]
     return [
-        Stage(name=LAB_UP, command=[sys.executable, "-m", "lab", "up"], use=Use.LAB_ALONE, shown=True),
+        Stage(
+            name=LAB_UP,
+            command=[sys.executable, "-m", "lab", "up"],
+            use=Use.LAB_ALONE,
+            urgent=True,
+            shown=True,
+        ),
         Stage(name="lint", command=[str(BIN / "ruff"), "check", "--quiet", "."]),
         Stage(name="format", command=[str(BIN / "ruff"), "format", "--check", "--quiet", "."]),
         # Its cache goes by the files' content, so that a fresh clone has use of it too.
@@ -155,7 +159,7 @@ class Running:
         with said.open("wb") as file:
             out = None if stage.shown else file
             self.process = subprocess.Popen(
-                [*([] if stage.use.is_scarce else LESS_URGENT), *stage.command],
+                [*([] if stage.urgent else YIELDING), *stage.command],
                 cwd=PROGRAM,
                 env=environment(),
                 stdin=subprocess.DEVNULL,
