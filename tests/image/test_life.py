@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, Route
 
 from tests.image import desktop_page, windows
 from tests.image.running_lab import SUPERVISOR, RunningLab, each_says, marked, running_lab
@@ -173,3 +173,24 @@ OLD_HOME = {
     "tornado.py": "raise SystemExit('a file of the user')\n",
 }
 """What a home may have from other desktops and from its user."""
+
+
+def test_a_page_that_finds_no_desktop_stops_asking(context: BrowserContext, lab: RunningLab) -> None:
+    desktop_page.log_in(context, lab).close()
+    asked = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=500, content_type="text/html", body="<h1>500</h1>")
+
+    tab = context.new_page()
+    tab.route("**/virtual-desktop/session*", refuse)
+    tab.clock.install()
+    tab.goto(f"{lab.url}/virtual-desktop/")
+    until(lambda: "does not answer" in desktop_page.says(tab), "the page tells it")
+    tab.clock.run_for(6 * 60_000)
+    until(lambda: "Paused" in desktop_page.says(tab), "the page pauses")
+    so_far = len(asked)
+    tab.clock.run_for(10 * 60_000)
+    assert len(asked) == so_far
+    assert "Paused" in desktop_page.says(tab)

@@ -12,7 +12,7 @@ let rfb = null; // the connection, or null
 let attempt = 0; // to connect; a later one takes the place of an earlier
 let resting = false; // paused or stopped: only the user ends it
 let lastInput = Date.now();
-let pauseMs = Infinity;
+let pauseMs = 5 * 60000; // until the session tells its own
 let clipboard = null; // the websocket of the clipboard
 let clipboardText = ""; // what both sides have
 
