@@ -16,7 +16,7 @@ from cinder.wsgi.api import application
 
 # isort: split
 
-from cinder import context, objects, service
+from cinder import context, objects, policy, service
 from oslo_config import cfg
 
 __all__ = ["application", "start"]
@@ -37,6 +37,8 @@ def start() -> None:
 
     In this order because the scheduler, when it starts, waits up to a minute for a volume service.
     """
+    # Not with the first request, as else: a second one meanwhile would be judged by half of it.
+    policy.init()
     service.Service.report_state = report_own_state
     backend = cfg.CONF.enabled_backends[0]
     volume = service.Service.create(

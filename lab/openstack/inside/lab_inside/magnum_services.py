@@ -11,7 +11,7 @@ from magnum.wsgi.api import application
 # isort: split
 
 import magnum.conf
-from magnum.common import rpc_service, short_id
+from magnum.common import policy, rpc_service, short_id
 from magnum.conductor import api as conductor_api
 from magnum.conductor.handlers import (
     ca_conductor,
@@ -58,6 +58,8 @@ def cast_and_wait(self: conductor_api.API, method: str, **arguments: Any) -> Non
 
 def start() -> None:
     """Starts the conductor and its periodic tasks."""
+    # Not with the first request, as else: a second one meanwhile would be judged by half of it.
+    policy.init()
     periodic.MagnumPeriodicTasks._periodic_spacing["sync_cluster_status"] = STATUS_INTERVAL
     conductor_api.API._cast = cast_and_wait
     server = rpc_service.Service.create(

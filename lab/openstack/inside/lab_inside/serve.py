@@ -21,7 +21,7 @@ APPLICATIONS = {
     "keystone": "lab_inside.keystone_service",
     "placement": "placement.wsgi.api",
     "glance": "glance.wsgi.api",
-    "neutron": "neutron.wsgi.api",
+    "neutron": "lab_inside.neutron_service",
     "nova": "lab_inside.nova_services",
     "magnum": "lab_inside.magnum_services",
     "cinder": "lab_inside.cinder_services",
