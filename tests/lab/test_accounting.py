@@ -25,7 +25,7 @@ from lab.accounting.openstack import Cloud
 from lab.accounting.rates import CPU
 from lab.openstack import contents
 from tests.lab.cluster_under_test import ClusterUnderTest
-from tests.lab.test_clusters import delete_cluster, make_cluster, network, template
+from tests.lab.test_clusters import network, standing_cluster, template
 
 __all__ = ["network", "template"]
 
@@ -115,13 +115,8 @@ def servers(gateway: Any) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def cluster(gateway: Any, network: Any, template: Any) -> Iterator[ClusterUnderTest]:
     """A cluster with its control plane and a node."""
-    made = make_cluster(gateway, f"accounted-{uuid.uuid4().hex[:6]}", network.name, template.id)
-    try:
-        state = made.settled()
-        assert state["status"] == "CREATE_COMPLETE", state["status_reason"]
+    with standing_cluster(gateway, f"accounted-{uuid.uuid4().hex[:6]}", network.name, template.id) as made:
         yield made
-    finally:
-        delete_cluster(gateway, made)
 
 
 def burn_of(gateway: Any) -> float:

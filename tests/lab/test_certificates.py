@@ -32,7 +32,7 @@ from lab.openstack.contents import ZONE
 from lab.ports import ACME, HOST, WEB
 from tests.lab.cluster_under_test import ClusterUnderTest, Kubernetes, wait_for
 from tests.lab.conformance.stacks import Stack
-from tests.lab.test_clusters import delete_cluster, make_cluster, network, template
+from tests.lab.test_clusters import network, standing_cluster, template
 
 __all__ = ["network", "template"]
 
@@ -48,13 +48,8 @@ AUTHORITY = Path(__file__).parent / "pebble-authority.pem"
 @pytest.fixture(scope="module")
 def cluster(cloud: Connection, network: Any, template: Any) -> Iterator[ClusterUnderTest]:
     """A cluster with one node, of the core group."""
-    made = make_cluster(cloud, f"certificates-{uuid.uuid4().hex[:6]}", network.name, template.id)
-    try:
-        state = made.settled()
-        assert state["status"] == "CREATE_COMPLETE", state["status_reason"]
+    with standing_cluster(cloud, f"certificates-{uuid.uuid4().hex[:6]}", network.name, template.id) as made:
         yield made
-    finally:
-        delete_cluster(cloud, made)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ One cluster serves all tests of this file; they run in order and build on one an
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import time
@@ -84,6 +85,18 @@ def delete_cluster(cloud: Connection, made: ClusterUnderTest) -> None:
     )
 
 
+@contextlib.contextmanager
+def standing_cluster(cloud: Connection, name: str, network: str, template: str) -> Iterator[ClusterUnderTest]:
+    """A cluster that is CREATE_COMPLETE, with its control plane and one node; it is deleted in any case."""
+    made = make_cluster(cloud, name, network, template)
+    try:
+        state = made.settled()
+        assert state["status"] == "CREATE_COMPLETE", state["status_reason"]
+        yield made
+    finally:
+        delete_cluster(cloud, made)
+
+
 def slot(kubernetes: Kubernetes) -> int:
     """The cluster's place in the lab's port table."""
     return (int(kubernetes.url.rpartition(":")[2]) - ports.CLUSTER_BASE) // ports.PORTS_PER_CLUSTER
@@ -92,13 +105,8 @@ def slot(kubernetes: Kubernetes) -> int:
 @pytest.fixture(scope="module")
 def cluster(cloud: Connection, network: Any, template: Any) -> Iterator[ClusterUnderTest]:
     """A cluster that is CREATE_COMPLETE; it is deleted in any case."""
-    made = make_cluster(cloud, "under-test", network.name, template.id)
-    try:
-        state = made.settled()
-        assert state["status"] == "CREATE_COMPLETE", state["status_reason"]
+    with standing_cluster(cloud, "under-test", network.name, template.id) as made:
         yield made
-    finally:
-        delete_cluster(cloud, made)
 
 
 @pytest.fixture(scope="module")

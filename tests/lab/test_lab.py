@@ -20,7 +20,7 @@ from lab.kubernetes.folders import Folder
 from lab.ports import NAME_SERVER
 from tests.lab.cluster_under_test import ClusterUnderTest, Kubernetes, wait_for
 from tests.lab.listening import Place, listening
-from tests.lab.test_clusters import delete_cluster, make_cluster, network, template
+from tests.lab.test_clusters import network, standing_cluster, template
 
 __all__ = ["network", "template"]
 
@@ -59,13 +59,8 @@ def kill(*victims: psutil.Process) -> None:
 @pytest.fixture(scope="module")
 def cluster(cloud: Connection, network: Any, template: Any) -> Iterator[ClusterUnderTest]:
     """A cluster with one node."""
-    made = make_cluster(cloud, f"repaired-{uuid.uuid4().hex[:6]}", network.name, template.id)
-    try:
-        state = made.settled()
-        assert state["status"] == "CREATE_COMPLETE", state["status_reason"]
+    with standing_cluster(cloud, f"repaired-{uuid.uuid4().hex[:6]}", network.name, template.id) as made:
         yield made
-    finally:
-        delete_cluster(cloud, made)
 
 
 @pytest.fixture(scope="module")
